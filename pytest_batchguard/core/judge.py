@@ -1,0 +1,218 @@
+"""Measurement + baseline + limits → verdict. Pure: knows neither files, processes nor frameworks.
+
+The order is the order in which an engineer asks: did it run, does it fit, does it learn, does it keep the limits
+that the project set, and is it as good as the baseline of this device. The verdict is the worst of the answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from pytest_batchguard.core.explain import explain_changes
+from pytest_batchguard.core.model import (
+    Baseline,
+    Check,
+    Failure,
+    FailureKind,
+    Judgement,
+    Limits,
+    Measurement,
+    ThroughputFigures,
+    Verdict,
+)
+from pytest_batchguard.core.quantities import QUANTITIES
+from pytest_batchguard.core.units import format_percent, format_seconds
+
+MOST_ATTEMPTS = 3
+"""Fresh measurements of one case before a verdict falls."""
+
+_WORST_FIRST = (
+    Verdict.BROKEN,
+    Verdict.DOES_NOT_FIT,
+    Verdict.UNHEALTHY,
+    Verdict.REGRESSED,
+    Verdict.INCONCLUSIVE,
+    Verdict.NO_BASELINE,
+    Verdict.PASSED,
+)
+_ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
+_NOISY = {"pace", "peak_memory", "min_throughput", "max_memory"}
+_AGREEING = 2
+_SPREADS_TOLERATED = 2
+_INPUT_BOUND = 0.2
+
+
+def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Judgement:
+    """Return the verdict over one measurement.
+
+    Args:
+        measurement: What one run of the case yielded.
+        baseline: The accepted values of the case on this device; `None` where there are none.
+        limits: The policy.
+    """
+    if measurement.failure is not None:
+        return _judge_failure(measurement.failure, measurement.notes)
+    checks = (*_absolute_checks(measurement, limits), *_baseline_checks(measurement, baseline, limits))
+    verdicts = {check.verdict for check in checks} | {Verdict.PASSED if baseline else Verdict.NO_BASELINE}
+    verdict = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
+    return Judgement(
+        verdict=verdict,
+        checks=checks,
+        reason=_reason(verdict, checks),
+        notes=(*_notes(measurement, baseline), *_improvements(measurement, baseline, limits)),
+        changes=explain_changes(baseline, measurement) if baseline else (),
+    )
+
+
+def wants_another_attempt(attempts: Sequence[Judgement]) -> bool:
+    """Return whether a fresh process should measure the case again before a verdict falls.
+
+    Only memory and throughput are measured again: the loss of a seeded run does not change by trying. Two attempts
+    that agree are enough, three are the most.
+    """
+    last = attempts[-1]
+    noisy = all(check.quantity in _NOISY for check in last.breaches)
+    if last.verdict not in _ALARMS or not noisy or len(attempts) >= MOST_ATTEMPTS:
+        return False
+    return sum(attempt.verdict is Verdict.REGRESSED for attempt in attempts) < _AGREEING
+
+
+def conclude(attempts: Sequence[Judgement]) -> Judgement:
+    """Return what several judgements of one case, each from a fresh process, come to together.
+
+    One attempt without a breach refutes the alarm. If every attempt breached, it is `regressed` when two were beyond
+    doubt (or the only one was), else `inconclusive`.
+    """
+    last = attempts[-1]
+    if last.verdict not in _ALARMS:
+        return last
+    certain = [attempt for attempt in attempts if attempt.verdict is Verdict.REGRESSED]
+    if len(certain) >= min(_AGREEING, len(attempts)):
+        return certain[-1]
+    return next(attempt for attempt in reversed(attempts) if attempt.verdict is Verdict.INCONCLUSIVE)
+
+
+def tolerated(asked: float, spread: float | None) -> float:
+    """Return the effective tolerance: the asked one, or twice the baseline's own spread where that is larger."""
+    return max(asked, _SPREADS_TOLERATED * (spread or 0.0))
+
+
+def _judge_failure(failure: Failure, notes: tuple[str, ...]) -> Judgement:
+    out_of_memory = failure.kind in {FailureKind.OOM, FailureKind.HOST_OOM}
+    verdict = Verdict.DOES_NOT_FIT if out_of_memory else Verdict.BROKEN
+    return Judgement(verdict=verdict, reason=failure.message, notes=notes)
+
+
+def _absolute_checks(measurement: Measurement, limits: Limits) -> Iterator[Check]:
+    memory, throughput, loss = measurement.memory, measurement.throughput, measurement.loss
+    if memory and limits.memory_budget is not None:
+        yield _at_most("budget", memory.peak_bytes, limits.memory_budget, Verdict.DOES_NOT_FIT)
+    if loss:
+        finite = sum(map(math.isfinite, loss.curve))
+        yield _at_least("finite_loss", finite, len(loss.curve), Verdict.UNHEALTHY)
+        if finite == len(loss.curve):
+            learns = loss.decrease > 0 or limits.min_loss_decrease < 0
+            check = _at_least("min_loss_decrease", loss.decrease, limits.min_loss_decrease, Verdict.UNHEALTHY)
+            yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
+    if memory and limits.max_memory is not None:
+        yield _at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
+    if throughput and limits.min_throughput is not None:
+        yield _at_least("min_throughput", throughput.images_per_second, limits.min_throughput, Verdict.REGRESSED)
+
+
+def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[Check]:
+    if baseline is None:
+        return
+    if measurement.memory and baseline.memory:
+        yield _against(
+            "peak_memory",
+            measurement.memory.peak_bytes,
+            baseline.memory.peak_bytes,
+            tolerated(limits.memory_tolerance, baseline.memory.spread),
+        )
+    measured, accepted = measurement.throughput, baseline.throughput
+    if measured and accepted and measured.yardstick == accepted.yardstick:
+        yield _pace_check(measured, accepted, limits)
+    if measurement.loss and baseline.loss and math.isfinite(measurement.loss.decrease):
+        decrease = baseline.loss.decrease
+        limit = decrease - abs(decrease) * limits.loss_tolerance
+        check = _at_least("loss_decrease", measurement.loss.decrease, limit, Verdict.REGRESSED)
+        yield Check(check.quantity, check.measured, limit, check.verdict, decrease, limits.loss_tolerance)
+
+
+def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits) -> Check:
+    allowance = tolerated(limits.throughput_tolerance, accepted.spread)
+    check = _against("pace", measured.pace, accepted.pace, allowance)
+    low = measured.pace if measured.pace_low is None else measured.pace_low
+    high = measured.pace if measured.pace_high is None else measured.pace_high
+    verdict = check.verdict
+    if verdict is Verdict.REGRESSED and low <= check.limit:
+        verdict = Verdict.INCONCLUSIVE
+    return Check("pace", measured.pace, check.limit, verdict, accepted.pace, allowance, (low, high))
+
+
+def _at_most(quantity: str, measured: float, limit: float, breach: Verdict) -> Check:
+    return Check(quantity, measured, limit, Verdict.PASSED if measured <= limit else breach)
+
+
+def _at_least(quantity: str, measured: float, limit: float, breach: Verdict) -> Check:
+    return Check(quantity, measured, limit, Verdict.PASSED if measured >= limit else breach)
+
+
+def _against(quantity: str, measured: float, accepted: float, allowance: float) -> Check:
+    limit = accepted * (1 + allowance)
+    verdict = Verdict.PASSED if measured <= limit else Verdict.REGRESSED
+    return Check(quantity, measured, limit, verdict, accepted, allowance)
+
+
+def _reason(verdict: Verdict, checks: tuple[Check, ...]) -> str:
+    if verdict is Verdict.PASSED:
+        return ""
+    if verdict is Verdict.NO_BASELINE:
+        return "nothing was compared: this case has no baseline on this device"
+    phrases = []
+    for check in checks:
+        if check.verdict is verdict:
+            quantity = QUANTITIES[check.quantity]
+            bound = "at most" if quantity.lower_is_better else "at least"
+            phrases.append(
+                f"{quantity.label} {quantity.format(check.measured)}, allowed is {bound} {quantity.format(check.limit)}"
+            )
+    return "; ".join(phrases)
+
+
+def _notes(measurement: Measurement, baseline: Baseline | None) -> Iterator[str]:
+    yield from measurement.notes
+    if measurement.retraces:
+        yield f"the training function was traced again {measurement.retraces} times in steady state"
+    throughput, breakdown = measurement.throughput, measurement.breakdown
+    if throughput and not throughput.settled:
+        yield "the warm-up had not settled when measuring began; raise `warmup`"
+    if breakdown and breakdown.waiting_share > _INPUT_BOUND:
+        yield (
+            f"input-bound: {format_percent(breakdown.waiting_share)} of each step waits for data "
+            f"(model alone {format_seconds(breakdown.model_seconds)}, step {format_seconds(breakdown.step_seconds)})"
+        )
+    accepted = baseline.throughput if baseline else None
+    if throughput and accepted and throughput.yardstick != accepted.yardstick:
+        yield (
+            f"throughput was not compared: the baseline counts in yardstick {accepted.yardstick}, "
+            f"this version in {throughput.yardstick}; record it again with --batchguard-update"
+        )
+
+
+def _improvements(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[str]:
+    if baseline is None:
+        return
+    pairs = []
+    if measurement.memory and baseline.memory:
+        allowance = tolerated(limits.memory_tolerance, baseline.memory.spread)
+        pairs.append(("peak memory", measurement.memory.peak_bytes / baseline.memory.peak_bytes, allowance))
+    measured, accepted = measurement.throughput, baseline.throughput
+    if measured and accepted and measured.yardstick == accepted.yardstick:
+        allowance = tolerated(limits.throughput_tolerance, accepted.spread)
+        pairs.append(("pace", measured.pace / accepted.pace, allowance))
+    for label, ratio, allowance in pairs:
+        if ratio < 1 - allowance:
+            yield f"improved: {label} is {format_percent(1 - ratio)} better than the baseline, which is stale"

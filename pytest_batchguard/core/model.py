@@ -1,0 +1,360 @@
+"""The words of this package as frozen data: case, device, measurement, baseline, limits, verdict.
+
+Everything that travels between processes or into a file is built of these, of plain numbers and of strings, and
+is turned into plain data and back by `core.plain`. Sizes are in bytes, durations in seconds, rates in images per
+second, shares and tolerances are fractions.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+
+
+class Verdict(enum.Enum):
+    """What a run of a case comes to."""
+
+    PASSED = "passed"
+    REGRESSED = "regressed"
+    DOES_NOT_FIT = "does-not-fit"
+    UNHEALTHY = "unhealthy"
+    NO_BASELINE = "no-baseline"
+    INCONCLUSIVE = "inconclusive"
+    BROKEN = "broken"
+
+    @property
+    def fails(self) -> bool:
+        """Whether the test fails whatever the options; the others fail in strict mode only, or never."""
+        return self in {Verdict.REGRESSED, Verdict.DOES_NOT_FIT, Verdict.UNHEALTHY, Verdict.BROKEN}
+
+
+class FailureKind(enum.Enum):
+    """Why a training did not come to its end."""
+
+    OOM = "oom"
+    HOST_OOM = "host-oom"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class ImageSize:
+    """Height and width of an image, in pixels."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A guard at one batch size and one image size."""
+
+    batch_size: int
+    image_size: ImageSize
+
+    @property
+    def id(self) -> str:
+        """The id from the declared sizes alone, as in `test_x[b32-180x180]`."""
+        return f"b{self.batch_size}-{self.image_size}"
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the model trains on.
+
+    Attributes:
+        key: The stable name: made only of what decides speed and memory.
+        name: The name as the maker writes it.
+        memory_bytes: All of the device's memory.
+        index: TensorFlow's index of the GPU; `None` for the CPU.
+        uuid: NVML's name of the GPU or MIG slice; never part of the identity.
+    """
+
+    key: str
+    name: str
+    memory_bytes: int
+    index: int | None = None
+    uuid: str | None = None
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self.index is not None
+
+
+@dataclass(frozen=True)
+class MemoryFigures:
+    """What a case held of the device.
+
+    Attributes:
+        peak_bytes: The framework allocator's peak bytes in use.
+        host_peak_bytes: The process's peak resident size on the host.
+        reserved_bytes: What the process held of the device by NVML; `None` where NVML does not say.
+        device_used_bytes: What everybody held of the device by NVML at the end.
+        other_processes: How many other processes NVML saw on the device.
+        spread: (largest − smallest) ÷ median of the peak over the repeats, of a baseline.
+    """
+
+    peak_bytes: int
+    host_peak_bytes: int | None = None
+    reserved_bytes: int | None = None
+    device_used_bytes: int | None = None
+    other_processes: int | None = None
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class ThroughputFigures:
+    """How fast a case trained in steady state.
+
+    Attributes:
+        images_per_second: Batch size over the median step time of the windows.
+        pace: The median over the windows of step time ÷ yardstick time.
+        yardstick: The version of the yardstick that `pace` is counted in.
+        pace_low: The lower end of the interval of the median pace.
+        pace_high: The upper end of that interval.
+        window_steps: Steps in each window.
+        step_seconds: Mean step time in each window.
+        yardstick_seconds: Yardstick time beside each window.
+        settled: Whether the warm-up had ended before the first window.
+        spread: (largest − smallest) ÷ median of the pace over the repeats, of a baseline.
+    """
+
+    images_per_second: float
+    pace: float
+    yardstick: int
+    pace_low: float | None = None
+    pace_high: float | None = None
+    window_steps: int | None = None
+    step_seconds: tuple[float, ...] = ()
+    yardstick_seconds: tuple[float, ...] = ()
+    settled: bool = True
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class LossFigures:
+    """How the loss went.
+
+    Attributes:
+        first: Mean over the first quarter of the steps.
+        last: Mean over the last quarter.
+        decrease: (first − last) ÷ |first|.
+        curve: The loss of every step.
+    """
+
+    first: float
+    last: float
+    decrease: float
+    curve: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Where the time of a step goes, each measured by itself, in seconds a step.
+
+    Attributes:
+        pipeline_seconds: The input pipeline alone.
+        model_seconds: The model alone, on one cached batch.
+        step_seconds: Both together, as they train.
+    """
+
+    pipeline_seconds: float | None
+    model_seconds: float
+    step_seconds: float
+
+    @property
+    def waiting_share(self) -> float:
+        """The share of a step that would be saved if the data were free."""
+        return max(0.0, 1 - self.model_seconds / self.step_seconds)
+
+
+@dataclass(frozen=True)
+class ModelFingerprint:
+    """What was trained, as far as it decides memory, speed and learning."""
+
+    parameters: int | None = None
+    trainable: int | None = None
+    dtype_policy: str | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    jit_compile: bool | None = None
+    batch_shapes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What it was measured with. Recorded and explained, never part of identity."""
+
+    date: str | None = None
+    commit: str | None = None
+    tensorflow: str | None = None
+    keras: str | None = None
+    python: str | None = None
+    driver: str | None = None
+    cuda: str | None = None
+    deterministic: bool | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a training did not come to its end.
+
+    Attributes:
+        kind: What happened.
+        message: One paragraph for people.
+        certain: Whether the error by itself proves `kind`.
+        phase: What the case was doing.
+    """
+
+    kind: FailureKind
+    message: str
+    certain: bool = True
+    phase: str | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one run of one case yielded; a part that was not measured is `None`, never zero.
+
+    Attributes:
+        steps: How many training steps the loss was followed for.
+        retraces: Tracings of the training function in steady state; `None` where they cannot be seen.
+        notes: Remarks for people, such as a card shared with others.
+    """
+
+    batch_size: int
+    image_size: ImageSize
+    steps: int = 0
+    memory: MemoryFigures | None = None
+    throughput: ThroughputFigures | None = None
+    loss: LossFigures | None = None
+    breakdown: Breakdown | None = None
+    model: ModelFingerprint = field(default_factory=ModelFingerprint)
+    provenance: Provenance = field(default_factory=Provenance)
+    retraces: int | None = None
+    failure: Failure | None = None
+    notes: tuple[str, ...] = ()
+
+    def with_memory_of(self, other: Measurement) -> Measurement:
+        """Return this measurement with the memory figures that another pass took."""
+        return replace(self, memory=other.memory, notes=(*other.notes, *self.notes))
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The accepted values of a case on one device."""
+
+    memory: MemoryFigures | None = None
+    throughput: ThroughputFigures | None = None
+    loss: LossFigures | None = None
+    model: ModelFingerprint = field(default_factory=ModelFingerprint)
+    recorded_with: Provenance = field(default_factory=Provenance)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The policy a measurement is judged by; lives in markers and ini, never in the baselines.
+
+    Attributes:
+        memory_budget: Bytes the case may use, enforced by the allocator.
+        max_memory: Bytes the peak may reach.
+        min_throughput: Images per second.
+        min_loss_decrease: Fraction the loss must fall by; zero means that it must fall at all.
+        throughput_tolerance: Fraction by which the pace may be slower than the baseline.
+        memory_tolerance: Fraction by which the peak may exceed the baseline.
+        loss_tolerance: Fraction of the baseline's loss decrease that may be missing.
+    """
+
+    memory_budget: int | None = None
+    max_memory: int | None = None
+    min_throughput: float | None = None
+    min_loss_decrease: float = 0.0
+    throughput_tolerance: float = 0.1
+    memory_tolerance: float = 0.05
+    loss_tolerance: float = 0.3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure held against one limit.
+
+    Attributes:
+        quantity: Its name in `core.quantities`.
+        measured: The figure.
+        limit: What it was held against.
+        verdict: What this check alone comes to.
+        baseline: The accepted value, where the limit stems from one.
+        allowance: The tolerance used, where the limit stems from a baseline.
+        interval: The interval the measured figure is known to, where one was taken.
+    """
+
+    quantity: str
+    measured: float
+    limit: float
+    verdict: Verdict
+    baseline: float | None = None
+    allowance: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict over a measurement and all that led to it.
+
+    Attributes:
+        verdict: The worst of the checks.
+        checks: Every check made, in the order of judging.
+        reason: One sentence for people.
+        notes: Remarks that fail nothing: improved, input-bound, retraced, not settled.
+        changes: What changed since the baseline.
+    """
+
+    verdict: Verdict
+    checks: tuple[Check, ...] = ()
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+    @property
+    def breaches(self) -> tuple[Check, ...]:
+        """The checks that were not passed."""
+        return tuple(check for check in self.checks if check.verdict is not Verdict.PASSED)
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """All that one run of the session knows of a case; what the reports are made of.
+
+    Attributes:
+        node_id: pytest's id of the case, by which its baseline is found.
+        judgement: The final one.
+        measurement: Of the attempt that the judgement is about; `None` if nothing was measured.
+        baseline: What it was judged against.
+        limits: The policy it was judged by.
+        attempts: The judgements of all attempts, in order.
+        recorded: What an update accepts for this case.
+        output: The end of what a process that died had written.
+    """
+
+    node_id: str
+    judgement: Judgement
+    limits: Limits
+    measurement: Measurement | None = None
+    baseline: Baseline | None = None
+    attempts: tuple[Judgement, ...] = ()
+    recorded: Baseline | None = None
+    output: str = ""
+
+    def fails(self, *, strict: bool) -> bool:
+        """Return whether the test fails.
+
+        Args:
+            strict: Whether a missing baseline or an inconclusive figure is a failure too.
+        """
+        unsure = self.judgement.verdict in {Verdict.NO_BASELINE, Verdict.INCONCLUSIVE}
+        return self.judgement.verdict.fails or (strict and unsure and self.recorded is None)

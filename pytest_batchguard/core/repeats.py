@@ -1,0 +1,60 @@
+"""Several measurements of one case → the baseline to record, or why they cannot be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from statistics import median
+
+from pytest_batchguard.core.model import Baseline, Measurement
+from pytest_batchguard.core.statistics import relative_spread
+from pytest_batchguard.core.units import format_bytes, format_percent
+
+LARGEST_MEMORY_SPREAD = 0.1
+LARGEST_PACE_SPREAD = 0.25
+LARGEST_LOSS_DIFFERENCE = 0.1
+
+
+def disagreement(measurements: Sequence[Measurement]) -> str:
+    """Return why these measurements of one case are too far apart to record, or an empty text.
+
+    Args:
+        measurements: Each from a fresh process, all healthy.
+    """
+    reasons = []
+    peaks = [measurement.memory.peak_bytes for measurement in measurements if measurement.memory]
+    if peaks and relative_spread(peaks) > LARGEST_MEMORY_SPREAD:
+        reasons.append(_apart("peak memory", map(format_bytes, peaks), relative_spread(peaks), LARGEST_MEMORY_SPREAD))
+    paces = [measurement.throughput.pace for measurement in measurements if measurement.throughput]
+    if paces and relative_spread(paces) > LARGEST_PACE_SPREAD:
+        shown = [f"{pace:.3g}" for pace in paces]
+        reasons.append(_apart("pace", shown, relative_spread(paces), LARGEST_PACE_SPREAD))
+    decreases = [measurement.loss.decrease for measurement in measurements if measurement.loss]
+    if decreases and max(decreases) - min(decreases) > LARGEST_LOSS_DIFFERENCE:
+        shown = list(map(format_percent, decreases))
+        reasons.append(f"loss decrease {', '.join(shown)} in runs with one seed")
+    return "; ".join(reasons)
+
+
+def combine(measurements: Sequence[Measurement]) -> Baseline:
+    """Return the baseline of measurements that agree: medians, with the spread over the processes."""
+    last = measurements[-1]
+    memory, throughput = last.memory, last.throughput
+    if memory:
+        peaks = [measurement.memory.peak_bytes for measurement in measurements if measurement.memory]
+        memory = replace(memory, peak_bytes=int(median(peaks)), spread=relative_spread(peaks))
+    if throughput:
+        figures = [measurement.throughput for measurement in measurements if measurement.throughput]
+        paces = [figure.pace for figure in figures]
+        throughput = replace(
+            throughput,
+            pace=median(paces),
+            images_per_second=median(figure.images_per_second for figure in figures),
+            spread=relative_spread(paces),
+        )
+    return Baseline(memory, throughput, last.loss, last.model, last.provenance)
+
+
+def _apart(label: str, shown: Iterable[str], spread: float, largest: float) -> str:
+    listed = ", ".join(shown)
+    return f"{label} {listed} spread by {format_percent(spread)}, at most {format_percent(largest)} is recorded"

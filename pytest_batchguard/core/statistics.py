@@ -1,0 +1,49 @@
+"""Statistics of few, noisy figures: medians, spreads, intervals, and whether a warm-up has settled."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from statistics import fmean, median
+
+_RESAMPLES = 1000
+_UNSETTLED = 1.25
+
+
+def relative_spread(values: Sequence[float]) -> float:
+    """Return (largest − smallest) ÷ median; zero for a single value."""
+    return (max(values) - min(values)) / median(values)
+
+
+def median_interval(values: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Return a bootstrap percentile interval of the median.
+
+    Args:
+        values: At least one figure.
+        confidence: The share of resampled medians inside the interval.
+        seed: Of the resampling, so that one set of figures always has one interval.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    chance = random.Random(seed)  # noqa: S311 -- resampling, not secrecy
+    medians = sorted(median(chance.choices(values, k=len(values))) for _ in range(_RESAMPLES))
+    tail = (1 - confidence) / 2
+    return medians[int(tail * _RESAMPLES)], medians[min(_RESAMPLES - 1, math.ceil((1 - tail) * _RESAMPLES) - 1)]
+
+
+def has_settled(step_seconds: Sequence[float]) -> bool:
+    """Return whether the first window is no slower than the rest by more than a quarter.
+
+    Args:
+        step_seconds: Mean step time of each window after the warm-up, in the order measured.
+    """
+    if len(step_seconds) < 3:  # noqa: PLR2004 -- fewer windows show no trend
+        return True
+    return step_seconds[0] <= _UNSETTLED * median(step_seconds[1:])
+
+
+def quarter_means(values: Sequence[float]) -> tuple[float, float]:
+    """Return the means of the first and of the last quarter, each of at least one value."""
+    quarter = max(1, len(values) // 4)
+    return fmean(values[:quarter]), fmean(values[-quarter:])

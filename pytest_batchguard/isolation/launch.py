@@ -1,0 +1,230 @@
+"""The parent's side: start a job in a process of its own, by the fork server or by spawning.
+
+Both launchers give a `Child` with one private channel, an exit code and a kill that reaches the whole process group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.isolation import messages
+from pytest_batchguard.isolation.job import Job, run_job
+from pytest_batchguard.isolation.server import LENGTH
+
+_CHUNK = 2**16
+
+
+class Child(Protocol):
+    """A job's process as its parent sees it."""
+
+    channel: socket.socket
+    pid: int
+
+    def wait(self, seconds: float) -> int | None:
+        """Return the exit code, negative for a signal; `None` if it still runs after `seconds`."""
+
+    def kill(self) -> None:
+        """Kill its whole process group and wait for its end."""
+
+
+class Launcher(Protocol):
+    """Starts jobs."""
+
+    def launch(self, job: Job) -> Child:
+        """Start `job`.
+
+        Raises:
+            IsolationError: It could not be started.
+        """
+
+    def close(self) -> None:
+        """End whatever the launcher itself keeps running."""
+
+
+class ForkLauncher:
+    """Forks each job from a server with the heavy modules imported.
+
+    The server starts importing at once, in the background; the first `launch` waits for it. A server that has died
+    is started anew by the next `launch`.
+
+    Args:
+        preload: Modules to import in the server.
+        environment: Added to the server's environment.
+        module_path: The server's `sys.path` beyond the interpreter's own.
+        output_path: The file that the server writes its standard output and error to.
+    """
+
+    def __init__(
+        self, preload: Sequence[str], environment: Mapping[str, str], module_path: Sequence[str], output_path: str
+    ) -> None:
+        self._preload = preload
+        self._environment = dict(environment)
+        self._module_path = module_path
+        self._output_path = output_path
+        self._start()
+
+    def launch(self, job: Job) -> Child:
+        """Start `job`; see `Launcher`."""
+        if self._process.poll() is not None:
+            self.close()
+            self._start()
+        if not self._ready:
+            self._await_ready()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            body = pickle.dumps(job)
+            try:
+                socket.send_fds(self._control, [LENGTH.pack(len(body))], [theirs.fileno()])
+                self._control.sendall(body)
+                started = self.next_message("started")
+            except OSError as error:
+                raise IsolationError(f"the process server is gone: {error}") from error
+        return _ForkedChild(self, ours, started["pid"])
+
+    def close(self) -> None:
+        """End the server; it kills what it still runs."""
+        self._control.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def next_message(self, kind: str, seconds: float | None = None) -> dict[str, Any]:
+        """Return the server's next message, which is of this kind.
+
+        Raises:
+            TimeoutError: It did not come within `seconds`.
+            IsolationError: The server has died or says something else.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self._inbox:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._control], [], [], left)[0]:
+                raise TimeoutError
+            chunk = self._control.recv(_CHUNK)
+            if not chunk:
+                raise IsolationError(f"the process server died with exit code {self._process.wait()}")
+            self._inbox += self._decoder.feed(chunk)
+        message = self._inbox.pop(0)
+        if message["kind"] != kind:
+            raise IsolationError(message.get("traceback", f"the process server said {message}"))
+        return message
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._decoder = messages.Decoder()
+        self._inbox: list[dict[str, Any]] = []
+        self._ready = False
+        command = [sys.executable, "-m", "pytest_batchguard.isolation.server", str(theirs.fileno()), *self._preload]
+        environment = {**os.environ, **self._environment}
+        environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in self._module_path)
+        with theirs, open(self._output_path, "ab") as output:  # noqa: PTH123 -- a job's paths are texts
+            self._process = subprocess.Popen(  # noqa: S603 -- this interpreter, this package
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,  # a Ctrl-C is the parent's to handle
+            )
+
+    def _await_ready(self) -> None:
+        self.next_message("ready")
+        self._ready = True
+
+
+class _ForkedChild:
+    def __init__(self, launcher: ForkLauncher, channel: socket.socket, pid: int) -> None:
+        self.channel = channel
+        self.pid = pid
+        self._launcher = launcher
+        self._code: int | None = None
+
+    def wait(self, seconds: float) -> int | None:
+        if self._code is None:
+            try:
+                self._code = self._launcher.next_message("exited", seconds)["code"]
+            except TimeoutError:
+                return None
+            except IsolationError:
+                _kill_group(self.pid)
+                self._code = -signal.SIGKILL
+        return self._code
+
+    def kill(self) -> None:
+        if self._code is None:
+            _kill_group(self.pid)
+            self.wait(10)
+
+
+class SpawnLauncher:
+    """Starts a new interpreter for each job: where forking is not safe, and by choice."""
+
+    def launch(self, job: Job) -> Child:
+        """Start `job`; see `Launcher`."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = multiprocessing.get_context("spawn").Process(
+                target=_run_spawned, args=(job, theirs), daemon=False
+            )
+            try:
+                process.start()
+            except (OSError, pickle.PicklingError, TypeError) as error:
+                raise IsolationError(f"the process could not be started: {error}") from error
+        return _SpawnedChild(process, ours)
+
+    def close(self) -> None:
+        """Nothing is kept running."""
+
+
+class _SpawnedChild:
+    def __init__(self, process: Any, channel: socket.socket) -> None:
+        self.channel = channel
+        self.pid: int = process.pid
+        self._process = process
+
+    def wait(self, seconds: float) -> int | None:
+        self._process.join(seconds)
+        code: int | None = self._process.exitcode
+        return code
+
+    def kill(self) -> None:
+        if self._process.exitcode is None:
+            _kill_group(self.pid)
+            self._process.kill()
+            self._process.join(10)
+
+
+def _run_spawned(job: Job, channel: socket.socket) -> None:
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    run_job(job, channel)
+
+
+def _kill_group(pid: int) -> None:
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        return
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for descendant in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                descendant.kill()

@@ -1,0 +1,57 @@
+"""Frames on the private channel between a child process and its parent.
+
+A frame is four bytes of length, big-endian, and that many bytes of JSON, an object with the key `kind`. JSON and not
+pickle: whatever a broken child writes can be refused, but never run. Who writes garbage ends his own case alone.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+from pytest_batchguard.errors import IsolationError
+
+_LENGTH = struct.Struct(">I")
+LARGEST_FRAME = 64 * 2**20
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """Return the frame of `message`; what JSON does not know travels as its text."""
+    body = json.dumps(message, default=str).encode()
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Cuts a stream of bytes into messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, chunk: bytes) -> list[dict[str, Any]]:
+        """Return the messages that are whole after `chunk`.
+
+        Raises:
+            IsolationError: The stream is not made of frames.
+        """
+        self._buffer += chunk
+        messages = []
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > LARGEST_FRAME:
+                raise IsolationError(f"the process sent a frame of {length} bytes; at most {LARGEST_FRAME} are allowed")
+            if len(self._buffer) < _LENGTH.size + length:
+                break
+            messages.append(self._message(bytes(self._buffer[_LENGTH.size : _LENGTH.size + length])))
+            del self._buffer[: _LENGTH.size + length]
+        return messages
+
+    @staticmethod
+    def _message(body: bytes) -> dict[str, Any]:
+        try:
+            message = json.loads(body)
+        except ValueError as error:
+            raise IsolationError(f"the process sent what is not a message: {body[:60]!r}") from error
+        if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
+            raise IsolationError(f"the process sent what is not a message: {body[:60]!r}")
+        return message

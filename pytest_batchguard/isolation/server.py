@@ -1,0 +1,134 @@
+"""The fork server: a process with the heavy modules imported and nothing started, of which children are forked.
+
+Run as `python -m pytest_batchguard.isolation.server FD MODULE…`, where FD is a stream socket to the parent:
+
+* the server imports each MODULE and sends `ready`, or `unusable` with the reason;
+* the parent sends a job, pickled, with the descriptor of the child's private channel; the server forks, puts the
+  child into a process group of its own and sends `started` with its pid;
+* when the child has ended, the server kills what is left of its group, reaps it and sends `exited` with its code,
+  negative for a signal;
+* when the parent closes the socket or dies, the server kills the child's group and ends.
+
+One child at a time. No module may have started threads or a device before the fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+import traceback
+from importlib import import_module
+from typing import NoReturn
+
+from pytest_batchguard.isolation import messages
+from pytest_batchguard.isolation.job import Job, run_job
+
+LENGTH = struct.Struct(">Q")
+
+
+def main() -> None:
+    """Serve until the parent goes."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(control.fileno(), False)
+    try:
+        for module in sys.argv[2:]:
+            import_module(module)
+    except BaseException:  # noqa: BLE001 -- the parent tells the user
+        control.sendall(messages.encode({"kind": "unusable", "traceback": traceback.format_exc()}))
+        return
+    gc.collect()
+    gc.freeze()
+    control.sendall(messages.encode({"kind": "ready"}))
+    Server(control).serve()
+
+
+class Server:
+    """The loop over two events: the parent has something to say, or the child has ended.
+
+    Args:
+        control: The socket to the parent.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._child: int | None = None
+        self._wakeup, wakeup_writer = os.pipe()
+        os.set_blocking(wakeup_writer, False)
+        self._wakeup_writer = wakeup_writer
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wakeup_writer)
+
+    def serve(self) -> None:
+        """Serve until the parent closes the socket."""
+        while True:
+            readable, _, _ = select.select([self._control.fileno(), self._wakeup], [], [])
+            if self._wakeup in readable:
+                os.read(self._wakeup, 4096)
+                self._reap()
+            if self._control.fileno() in readable and not self._take_job():
+                self._kill_group()
+                return
+
+    def _take_job(self) -> bool:
+        header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, 1)
+        if not header:
+            return False
+        (length,) = LENGTH.unpack(header)
+        body = bytearray()
+        while len(body) < length:
+            chunk = self._control.recv(min(2**20, length - len(body)))
+            if not chunk:
+                return False
+            body += chunk
+        self._fork(pickle.loads(body), descriptors[0])  # noqa: S301 -- from the parent alone, over a private socket
+        return True
+
+    def _fork(self, job: Job, descriptor: int) -> None:
+        child = os.fork()
+        if child == 0:
+            self._become_child(job, descriptor)
+        self._child = child
+        os.setpgid(child, child)
+        os.close(descriptor)
+        self._tell({"kind": "started", "pid": child})
+
+    def _become_child(self, job: Job, descriptor: int) -> NoReturn:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        self._control.close()
+        os.close(self._wakeup)
+        os.close(self._wakeup_writer)
+        run_job(job, socket.socket(fileno=descriptor))
+
+    def _reap(self) -> None:
+        if self._child is None:
+            return
+        ended = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return
+        # Killed before it is reaped, so that the group's number cannot belong to anybody else yet.
+        self._kill_group()
+        _, status = os.waitpid(self._child, 0)
+        pid, self._child = self._child, None
+        self._tell({"kind": "exited", "pid": pid, "code": os.waitstatus_to_exitcode(status)})
+
+    def _kill_group(self) -> None:
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child, signal.SIGKILL)
+
+    def _tell(self, message: dict[str, object]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the parent has gone; the next read of the socket ends the loop
+            self._control.sendall(messages.encode(message))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Watch a child to its end: hand on its messages, keep its time, and say how it ended."""
+
+from __future__ import annotations
+
+import enum
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.isolation.launch import Child
+from pytest_batchguard.isolation.messages import Decoder
+
+_CHUNK = 2**16
+_GRACE_SECONDS = 10.0
+
+
+class EndingKind(enum.Enum):
+    """How a child ended."""
+
+    COMPLETE = "complete"
+    ERROR = "error"
+    DIED = "died"
+    TIMEOUT = "timeout"
+    GARBAGE = "garbage"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a child ended.
+
+    Attributes:
+        kind: Complete only if its last message said so.
+        code: Its exit code, negative for a signal; `None` if it had to be killed.
+        detail: The traceback of an error, or what was wrong with its messages.
+    """
+
+    kind: EndingKind
+    code: int | None = None
+    detail: str = ""
+
+
+def supervise(child: Child, timeout_seconds: float, on_message: Callable[[dict[str, Any]], None]) -> Ending:
+    """Wait for the end of `child`, killing its process group at the timeout or when anything here is raised.
+
+    Args:
+        child: Just launched.
+        timeout_seconds: From now to its end.
+        on_message: Called with every message but the last.
+    """
+    try:
+        ending = _follow(child, time.monotonic() + timeout_seconds, on_message)
+        if ending.kind in {EndingKind.TIMEOUT, EndingKind.GARBAGE}:
+            return ending
+        code = child.wait(_GRACE_SECONDS)
+        if ending.kind is EndingKind.DIED and code is None:
+            return Ending(EndingKind.DIED, None, "it closed its channel and did not end")
+        return Ending(ending.kind, code, ending.detail)
+    finally:
+        child.kill()
+        child.channel.close()
+
+
+def _follow(child: Child, deadline: float, on_message: Callable[[dict[str, Any]], None]) -> Ending:
+    decoder = Decoder()
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([child.channel], [], [], left)[0]:
+            return Ending(EndingKind.TIMEOUT)
+        try:
+            chunk = child.channel.recv(_CHUNK)
+        except ConnectionResetError:
+            chunk = b""
+        if not chunk:
+            return Ending(EndingKind.DIED)
+        try:
+            received = decoder.feed(chunk)
+        except IsolationError as error:
+            return Ending(EndingKind.GARBAGE, detail=str(error))
+        for message in received:
+            if message["kind"] == "end":
+                return Ending(EndingKind.COMPLETE)
+            if message["kind"] == "error":
+                return Ending(EndingKind.ERROR, detail=message.get("traceback", ""))
+            on_message(message)

@@ -1,0 +1,1 @@
+"""Instruments: each starts, stops and yields figures; clocks and readers are handed in."""

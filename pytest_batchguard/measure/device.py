@@ -1,0 +1,94 @@
+"""Which device a run trains on, and its stable key."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_batchguard.core.model import Device
+from pytest_batchguard.errors import ConfigurationError, DeviceError
+from pytest_batchguard.measure.nvml import Gpu, opened_nvml, visible_gpus
+
+DEVICES_ALLOWED = "auto, cpu, gpu or gpu:N"
+_MARKETING = re.compile(r"\((?:R|TM|C)\)|\bCPU\b|@.*$|\b\d+-Core\b", re.IGNORECASE)
+
+
+def choose_device(request: str, environ: Mapping[str, str]) -> Device:
+    """Return the device that `request` names on this machine.
+
+    Args:
+        request: `auto` (the first GPU that CUDA shows, else the CPU), `cpu`, `gpu` or `gpu:N`.
+        environ: For `CUDA_VISIBLE_DEVICES`.
+
+    Raises:
+        ConfigurationError: `request` is none of these.
+        DeviceError: The GPU asked for is not there.
+    """
+    match = re.fullmatch(r"auto|cpu|gpu(?::(?P<index>\d+))?", request)
+    if match is None:
+        raise ConfigurationError(f"--batchguard-device: found {request!r}, allowed: {DEVICES_ALLOWED}")
+    if request == "cpu":
+        return cpu_device()
+    gpus = _gpus(environ)
+    index = int(match["index"] or 0)
+    if index < len(gpus):
+        return gpu_device(gpus[index], index)
+    if request == "auto":
+        return cpu_device()
+    seen = ", ".join(f"gpu:{place} ({gpu.name})" for place, gpu in enumerate(gpus)) or "no GPU"
+    raise DeviceError(f"--batchguard-device: {request} is not there; NVIDIA's driver shows {seen}")
+
+
+def gpu_device(gpu: Gpu, index: int) -> Device:
+    """Return TensorFlow's GPU `index`, which NVML describes as `gpu`."""
+    return Device(key=_slug(gpu.name), name=gpu.name, memory_bytes=gpu.memory_bytes, index=index, uuid=gpu.uuid)
+
+
+def cpu_device() -> Device:
+    """Return the CPU with the cores that this process may use."""
+    name = _cpu_name()
+    cores = _usable_cores()
+    key = _slug(f"cpu {_MARKETING.sub(' ', name)} {cores}c")
+    return Device(key=key, name=f"{name}, {cores} cores", memory_bytes=_host_memory_bytes())
+
+
+def _gpus(environ: Mapping[str, str]) -> list[Gpu]:
+    with opened_nvml() as pynvml:
+        return visible_gpus(pynvml, environ) if pynvml else []
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
+
+
+def _cpu_name() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    if sys.platform == "darwin":
+        import subprocess
+
+        return subprocess.check_output(["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], text=True).strip()
+    return platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _host_memory_bytes() -> int:
+    """Return the machine's memory, or the container's share of it where that is less."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        if limit.is_file() and (text := limit.read_text(encoding="ascii").strip()).isdigit():
+            return min(total, int(text))
+    return total

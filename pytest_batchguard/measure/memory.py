@@ -1,0 +1,57 @@
+"""Peak memory: which settings make the allocator's figure reproducible, and how it is read.
+
+On the CPU the figure comes from TensorFlow's BFC allocator, the one that GPUs use, in a pass of its own: without
+oneDNN (whose workspaces come and go), with one inter-op thread (so that the same operations overlap every time) and
+with one large region reserved first (so that the pool is one, as on a GPU, and does not grow by doubling).
+On a GPU none of this applies and one pass serves memory and throughput.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MEMORY_PASS_SERVER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "0"}
+"""What the memory pass needs in the environment before TensorFlow is imported."""
+
+MEMORY_PASS_STEPS = 6
+"""Training steps of a memory pass: optimizer slots exist after the first, the peak is reached by the third."""
+
+_MIB = 2**20
+_LARGEST_REGION = 4 * 2**30
+_REGION_SHARE = 0.9
+
+
+def cpu_allocator_environment(limit_bytes: int) -> dict[str, str]:
+    """Return the environment that makes the CPU allocate by BFC, with a hard limit; set before any operation runs.
+
+    Args:
+        limit_bytes: What the allocator may hand out, rounded down to whole MiB.
+    """
+    return {"TF_CPU_ALLOCATOR_USE_BFC": "1", "TF_CPU_BFC_MEM_LIMIT_IN_MB": str(max(1, limit_bytes // _MIB))}
+
+
+def region_bytes(limit_bytes: int) -> int:
+    """Return how much to reserve first so that the allocator's pool is one region; its pages are never touched."""
+    return int(min(limit_bytes * _REGION_SHARE, _LARGEST_REGION))
+
+
+@dataclass(frozen=True)
+class MemoryMeter:
+    """The allocator's peak between start and stop.
+
+    Attributes:
+        reset: Forgets the peak so far.
+        read_peak: Returns the peak bytes in use since the last reset.
+    """
+
+    reset: Callable[[], None]
+    read_peak: Callable[[], int]
+
+    def start(self) -> None:
+        """Begin at what is in use now."""
+        self.reset()
+
+    def stop(self) -> int:
+        """Return the peak bytes in use since `start`."""
+        return self.read_peak()

@@ -1,0 +1,121 @@
+"""What NVML says of NVIDIA's cards, matched by UUID.
+
+NVML counts cards in PCI order and ignores `CUDA_VISIBLE_DEVICES`; here the variable is applied, so that index N is
+TensorFlow's GPU N (given `CUDA_DEVICE_ORDER=PCI_BUS_ID`, which the processes of cases are started with).
+What NVML does not say is `None`, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card or a MIG slice as NVML describes it.
+
+    Attributes:
+        name: As the maker writes it; a MIG slice's name ends in its profile.
+        uuid: NVML's name of it.
+        memory_bytes: All of its memory.
+    """
+
+    name: str
+    uuid: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """Who held how much of a card at one moment, in bytes.
+
+    Attributes:
+        process_bytes: What the process asked after held; `None` where NVML does not say (containers, WDDM).
+        used_bytes: What everybody held.
+        other_processes: How many other processes were on the card.
+    """
+
+    process_bytes: int | None
+    used_bytes: int
+    other_processes: int
+
+
+@contextmanager
+def opened_nvml() -> Iterator[Any]:
+    """Yield the initialised `pynvml` module, or `None` on a machine without NVIDIA's driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def visible_gpus(pynvml: Any, environ: Mapping[str, str]) -> list[Gpu]:
+    """Return the cards that CUDA shows a process with this environment, in its order.
+
+    Args:
+        pynvml: What `opened_nvml` yielded.
+        environ: Of the process.
+    """
+    cards = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    known = [_describe(pynvml, handle) for card in cards for handle in _slices_or_card(pynvml, card)]
+    asked = environ.get("CUDA_VISIBLE_DEVICES")
+    if asked is None:
+        return known
+    chosen: list[Gpu] = []
+    for entry in filter(None, (part.strip() for part in asked.split(","))):
+        if entry.isdigit() and int(entry) < len(cards):
+            chosen.append(_describe(pynvml, _slices_or_card(pynvml, cards[int(entry)])[0]))
+            continue
+        matches = [gpu for gpu in known if gpu.uuid.startswith(entry)]
+        if not matches:
+            break  # CUDA too ignores everything behind the first entry that it does not know
+        chosen.append(matches[0])
+    return chosen
+
+
+def gpu_use(pynvml: Any, uuid: str, pid: int) -> GpuUse:
+    """Return who holds how much of the card named `uuid`, seen from process `pid`."""
+    handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    held = {process.pid: process.usedGpuMemory for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+    own = held.pop(pid, None)
+    return GpuUse(own, pynvml.nvmlDeviceGetMemoryInfo(handle).used, len(held))
+
+
+def driver_versions(pynvml: Any) -> tuple[str, str]:
+    """Return the versions of the driver and of the newest CUDA that it runs."""
+    cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()
+    return pynvml.nvmlSystemGetDriverVersion(), f"{cuda // 1000}.{cuda % 1000 // 10}"
+
+
+def _slices_or_card(pynvml: Any, card: Any) -> list[Any]:
+    try:
+        enabled, _ = pynvml.nvmlDeviceGetMigMode(card)
+    except pynvml.NVMLError:
+        return [card]
+    if not enabled:
+        return [card]
+    slices = []
+    for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(card)):
+        try:
+            slices.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(card, index))
+        except pynvml.NVMLError:
+            continue
+    return slices or [card]
+
+
+def _describe(pynvml: Any, handle: Any) -> Gpu:
+    return Gpu(
+        name=pynvml.nvmlDeviceGetName(handle),
+        uuid=pynvml.nvmlDeviceGetUUID(handle),
+        memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+    )

@@ -1,0 +1,118 @@
+"""A case in its own process: a pytest session for that one item, its reports and measurement sent to the parent.
+
+The child is started with the arguments of the parent's own command line, so that conftest options, ini values and
+plugins are the same; what would write a second time (JUnit, reports, the cache) or run other tests is switched off.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_batchguard.core.plan import Plan
+
+ACTIVE = pytest.StashKey[tuple[Plan, Callable[[dict[str, Any]], None]]]()
+"""In the config of the process that trains: what to measure, and where to send it."""
+
+_WRITES_ELSEWHERE = ("xmlpath", "report_log", "htmlpath", "json_report_file", "allure_report_dir")
+_SELECTS_TESTS = {"keyword": "", "markexpr": "", "deselect": None, "lf": False, "failedfirst": False, "newfirst": False}
+_SPEAKS = ("terminalreporter", "lfplugin", "nfplugin", "stepwiseplugin")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What the parent hands a child.
+
+    Attributes:
+        arguments: Of the parent's command line.
+        target: The test function, as pytest takes it on the command line.
+        node_id: The one item to run.
+        plan: What to measure.
+        temporary_directory: pytest's `basetemp`.
+    """
+
+    arguments: tuple[str, ...]
+    target: str
+    node_id: str
+    plan: Plan
+    temporary_directory: str
+
+
+def run_case(assignment: Assignment, send: Callable[[dict[str, Any]], None]) -> None:
+    """Run one item in this process; the entry of a job."""
+    from pytest_batchguard.training import runtime
+
+    runtime.configure(assignment.plan)
+    code = pytest.main(list(assignment.arguments), plugins=[ChildPlugin(assignment, send)])
+    send({"kind": "session", "exit_code": int(code)})
+
+
+class ChildPlugin:
+    """Runs the one item and sends what comes of it.
+
+    Args:
+        assignment: What to run.
+        send: Takes messages.
+    """
+
+    def __init__(self, assignment: Assignment, send: Callable[[dict[str, Any]], None]) -> None:
+        self._assignment = assignment
+        self._send = send
+        self._config: pytest.Config | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Narrow the session to the item and keep it from writing."""
+        self._config = config
+        option = config.option
+        for name in _WRITES_ELSEWHERE:
+            if getattr(option, name, None) is not None:
+                setattr(option, name, None)
+        for name, nothing in _SELECTS_TESTS.items():
+            setattr(option, name, nothing)
+        option.basetemp = self._assignment.temporary_directory
+        # What C++ code writes then goes to the process's own output, where it outlives a crash.
+        option.capture = "no" if option.capture == "no" else "sys"
+        config.args = [self._assignment.target]
+        config.stash[ACTIVE] = (self._assignment.plan, self._send)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Silence what would report or remember in the parent's place."""
+        for name in _SPEAKS:
+            if session.config.pluginmanager.has_plugin(name):
+                session.config.pluginmanager.unregister(name=name)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the one item."""
+        items[:] = [item for item in items if item.nodeid == self._assignment.node_id]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Send why the item could not be collected."""
+        if report.failed:
+            self._send({"kind": "collection-error", "nodeid": report.nodeid, "text": report.longreprtext})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Send the report of setup, call or teardown."""
+        assert self._config is not None  # noqa: S101 -- configured before anything runs
+        plain = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self._send({"kind": "report", "report": plain})
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str) -> None:
+        """Send a warning."""
+        self._send(
+            {
+                "kind": "warning",
+                "message": str(warning_message.message),
+                "category": warning_message.category.__name__,
+                "filename": warning_message.filename,
+                "lineno": warning_message.lineno,
+                "when": when,
+                "nodeid": nodeid,
+            }
+        )

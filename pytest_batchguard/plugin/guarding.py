@@ -1,0 +1,143 @@
+"""One case from measuring to verdict: attempts, confirmation, repeats of an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+
+from pytest_batchguard.core import judge as judging
+from pytest_batchguard.core import repeats
+from pytest_batchguard.core.model import (
+    Baseline,
+    CaseResult,
+    Failure,
+    FailureKind,
+    Judgement,
+    Measurement,
+    Verdict,
+)
+from pytest_batchguard.plugin.policy import Policy
+from pytest_batchguard.plugin.provenance import ProvenanceStamp
+from pytest_batchguard.plugin.runner import Attempt
+
+Measure = Callable[[], Attempt]
+
+_NEVER_TRAINED = "the guard never trained: call batchguard.train(model, data) or batchguard.train_step(step, data)"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What came of one case.
+
+    Attributes:
+        attempt: The one whose reports stand.
+        result: `None` where the test skipped itself, or was never reached.
+    """
+
+    attempt: Attempt
+    result: CaseResult | None
+
+
+@dataclass(frozen=True)
+class CaseGuarding:
+    """Judges cases against the baselines of the device, or records them.
+
+    Attributes:
+        accepted: The baselines by node id.
+        stamp: Completes the provenance.
+        records: Whether a case with this baseline is to be recorded.
+        repeat_count: Fresh processes that a recorded case is measured in.
+    """
+
+    accepted: Mapping[str, Baseline]
+    stamp: ProvenanceStamp
+    records: Callable[[Baseline | None], bool]
+    repeat_count: int
+
+    def guard(self, item: pytest.Item, policy: Policy, measure: Measure) -> Guarded:
+        """Measure, judge, and measure again where the first answer is not enough."""
+        baseline = self.accepted.get(item.nodeid)
+        if self.records(baseline):
+            return self._record(item, policy, measure, baseline)
+        return self._judge(item, policy, measure, baseline)
+
+    def _judge(self, item: pytest.Item, policy: Policy, measure: Measure, baseline: Baseline | None) -> Guarded:
+        attempts: list[Attempt] = []
+        judgements: list[Judgement] = []
+        while not judgements or judging.wants_another_attempt(judgements):
+            attempt = self._attempt(measure, policy)
+            if attempt.measurement is None:
+                return Guarded(attempt, None)
+            attempts.append(attempt)
+            judgements.append(judging.judge(attempt.measurement, baseline, policy.limits))
+        judgement = judging.conclude(judgements)
+        attempt = attempts[judgements.index(judgement)]
+        result = CaseResult(
+            node_id=item.nodeid,
+            judgement=judgement,
+            limits=policy.limits,
+            measurement=attempt.measurement,
+            baseline=baseline,
+            attempts=tuple(judgements),
+            output=attempt.output,
+        )
+        return Guarded(attempt, result)
+
+    def _record(self, item: pytest.Item, policy: Policy, measure: Measure, baseline: Baseline | None) -> Guarded:
+        """Measure in several processes and accept what agrees; whatever is unhealthy ends it at once."""
+        measurements: list[Measurement] = []
+        while len(measurements) < self.repeat_count:
+            attempt = self._attempt(measure, policy)
+            if attempt.measurement is None:
+                return Guarded(attempt, None)
+            judgement = judging.judge(attempt.measurement, None, policy.limits)
+            result = CaseResult(
+                node_id=item.nodeid,
+                judgement=judgement,
+                limits=policy.limits,
+                measurement=attempt.measurement,
+                baseline=baseline,
+                output=attempt.output,
+            )
+            if judgement.verdict is not Verdict.NO_BASELINE:
+                return Guarded(attempt, result)
+            measurements.append(attempt.measurement)
+        reason = repeats.disagreement(measurements)
+        if reason:
+            broken = Judgement(
+                Verdict.BROKEN, reason=f"not recorded, its {len(measurements)} processes disagree: {reason}"
+            )
+            return Guarded(attempt, replace(result, judgement=broken))
+        accepted = repeats.combine(measurements)
+        passed = replace(judgement, verdict=Verdict.PASSED, reason="")
+        return Guarded(attempt, replace(result, judgement=passed, recorded=accepted))
+
+    def _attempt(self, measure: Measure, policy: Policy) -> Attempt:
+        """Measure once; a test that failed or ended without training becomes a failed measurement."""
+        attempt = measure()
+        measurement = attempt.measurement
+        if measurement is not None:
+            provenance = self.stamp.complete(measurement.provenance)
+            attempt.measurement = replace(measurement, provenance=provenance)
+        problem = _problem(attempt)
+        if problem:
+            known = attempt.measurement or Measurement(policy.case.batch_size, policy.case.image_size)
+            attempt.measurement = replace(known, failure=Failure(FailureKind.ERROR, problem))
+        return attempt
+
+
+def _problem(attempt: Attempt) -> str:
+    """Return what is wrong with the guard itself where nothing else has said so, or an empty text."""
+    if attempt.measurement is not None and attempt.measurement.failure is not None:
+        return ""
+    failed = next((report for report in attempt.reports if report.failed), None)
+    if failed is not None:
+        return f"the test itself failed in {failed.when}"
+    if attempt.measurement is not None or any(report.skipped for report in attempt.reports):
+        return ""
+    if not attempt.reports:
+        last_words = attempt.output.strip().splitlines()
+        return f"its process did not find the test: {last_words[-1] if last_words else 'it collected nothing'}"
+    return _NEVER_TRAINED

@@ -1,0 +1,43 @@
+"""The line that shows a case at work, behind what pytest has written, gone without a trace when the case has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_batchguard.core.units import format_rate
+
+_SAVE, _RESTORE, _ERASE = "\x1b7", "\x1b8", "\x1b[K"
+
+
+class ProgressLine:
+    """Draws on a terminal, and nowhere else.
+
+    Args:
+        config: For its terminal reporter.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._writer = config.get_terminal_writer() if reporter is not None and reporter.isatty else None
+
+    def show(self, message: dict[str, Any]) -> None:
+        """Show phase, step and throughput of a progress message."""
+        text = f" {message['phase']} {message['step']}/{message['steps']}"
+        if "images_per_second" in message:
+            text += f", {format_rate(message['images_per_second'])}"
+        self._draw(text)
+
+    def clear(self) -> None:
+        """Remove it."""
+        self._draw("")
+
+    def _draw(self, text: str) -> None:
+        if self._writer is None:
+            return
+        room = self._writer.fullwidth - self._writer.width_of_current_line - 1
+        # Past the writer, whose count of the current line's width must stay pytest's.
+        file = self._writer._file  # noqa: SLF001
+        file.write(f"{_SAVE}{_ERASE}{text[: max(0, room)]}{_RESTORE}")
+        file.flush()

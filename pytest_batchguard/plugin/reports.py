@@ -1,0 +1,97 @@
+"""A verdict becomes pytest's own report, so that terminal, JUnit and every plugin see an ordinary test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from _pytest._code.code import ReprFileLocation, TerminalRepr
+
+from pytest_batchguard.core.model import CaseResult, FailureKind
+from pytest_batchguard.report.failure import failure_text, headline
+
+_WIDTH = 80
+
+
+class VerdictRepr(TerminalRepr):
+    """The failure of a case: its table in the failures section, its headline in the short summary.
+
+    Attributes:
+        reprcrash: Where pytest looks for the headline.
+    """
+
+    def __init__(self, result: CaseResult, path: str, line: int) -> None:
+        self.reprcrash = ReprFileLocation(path, line, headline(result))
+        self._text = failure_text(result, _WIDTH)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: Any) -> None:
+        """Write the message, its first line in red."""
+        first, _, rest = self._text.partition("\n")
+        tw.line(first, red=True, bold=True)
+        tw.line(rest)
+
+
+def verdict_reports(
+    item: pytest.Item, reports: list[pytest.TestReport], result: CaseResult, *, strict: bool
+) -> list[pytest.TestReport]:
+    """Return the reports with the verdict in the call's place."""
+    call = next((report for report in reports if report.when == "call"), None)
+    if call is None:
+        if any(report.failed for report in reports):
+            return reports
+        call = _empty_call(item)
+        reports = [*(report for report in reports if report.when == "setup"), call]
+        reports += [report for report in reports if report.when == "teardown"]
+    call.user_properties += _properties(result)
+    if result.fails(strict=strict) and not _speaks_for_itself(call, result):
+        call.longrepr = VerdictRepr(result, *_place(item))
+        call.outcome = "failed"
+        if _expected_to_fail(call):
+            call.outcome = "skipped"
+    return reports
+
+
+def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:
+    """Whether the test failed by an error of its own, which says more than a verdict could."""
+    failure = result.measurement.failure if result.measurement else None
+    out_of_memory = failure is not None and failure.kind in {FailureKind.OOM, FailureKind.HOST_OOM}
+    return call.failed and not out_of_memory and not _passed_unexpectedly(call)
+
+
+def _expected_to_fail(call: pytest.TestReport) -> bool:
+    if _passed_unexpectedly(call):
+        call.wasxfail = ""
+    return hasattr(call, "wasxfail")
+
+
+def _passed_unexpectedly(call: pytest.TestReport) -> bool:
+    return isinstance(call.longrepr, str) and call.longrepr.startswith("[XPASS(strict)]")
+
+
+def _empty_call(item: pytest.Item) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome="passed",
+        longrepr=None,
+        when="call",
+    )
+
+
+def _place(item: pytest.Item) -> tuple[str, int]:
+    path, line, _ = item.location
+    return path, (line or 0) + 1
+
+
+def _properties(result: CaseResult) -> list[tuple[str, object]]:
+    measurement = result.measurement
+    properties: list[tuple[str, object]] = [("batchguard_verdict", result.judgement.verdict.value)]
+    if measurement and measurement.memory:
+        properties.append(("batchguard_peak_bytes", measurement.memory.peak_bytes))
+    if measurement and measurement.throughput:
+        properties.append(("batchguard_images_per_second", round(measurement.throughput.images_per_second, 2)))
+    return properties

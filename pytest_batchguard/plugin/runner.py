@@ -1,0 +1,241 @@
+"""Run one case in processes of its own and bring back reports, measurement and the way it ended."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_batchguard.core.model import Device, Failure, FailureKind, Measurement
+from pytest_batchguard.core.plain import PlainDataError, from_plain
+from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.core.units import format_seconds
+from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.isolation.job import Job
+from pytest_batchguard.isolation.launch import ForkLauncher, Launcher, SpawnLauncher
+from pytest_batchguard.isolation.supervise import Ending, EndingKind, supervise
+from pytest_batchguard.measure.memory import MEMORY_PASS_SERVER_ENVIRONMENT, cpu_allocator_environment
+from pytest_batchguard.plugin import options
+from pytest_batchguard.plugin.child import Assignment
+from pytest_batchguard.plugin.policy import Policy
+from pytest_batchguard.training import oom
+
+ShowProgress = Callable[[dict[str, Any]], None]
+
+_PRELOAD = ("tensorflow", "keras", "pytest", "pytest_batchguard.plugin.child", "pytest_batchguard.training.keras_fit")
+_ENTRY = "pytest_batchguard.plugin.child:run_case"
+_OUTPUT_BYTES = 4000
+
+
+@dataclass
+class Attempt:
+    """One measuring of a case.
+
+    Attributes:
+        reports: pytest's, of the process that ran last.
+        measurement: What came of it; with a `failure` where it did not come to its end.
+        warnings: What was warned of, as messages.
+        output: The end of what a process that died had written.
+    """
+
+    reports: list[pytest.TestReport] = field(default_factory=list)
+    measurement: Measurement | None = None
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    output: str = ""
+
+
+class CaseRunner:
+    """Owns the process servers and their scratch folder.
+
+    Args:
+        config: Of the parent.
+        device: What the cases train on.
+        show_progress: Takes the children's progress messages.
+    """
+
+    def __init__(self, config: pytest.Config, device: Device, show_progress: ShowProgress) -> None:
+        self._config = config
+        self._device = device
+        self._show_progress = show_progress
+        self._scratch = tempfile.TemporaryDirectory(prefix="batchguard-")
+        self._processes = 0
+        self._forks = _forks(config)
+        self._launchers: dict[Pass, Launcher] = {kind: self._launcher(kind) for kind in self._kinds()}
+
+    def close(self) -> None:
+        """End the servers and remove the scratch folder."""
+        for launcher in self._launchers.values():
+            launcher.close()
+        self._scratch.cleanup()
+
+    def measure(self, item: pytest.Item, policy: Policy) -> Attempt:
+        """Measure one case once, in as many processes as the device wants."""
+        attempt = Attempt()
+        for kind in self._kinds():
+            before = attempt.measurement
+            plan = replace(policy.plan(kind, self._device), memory=before.memory if before else None)
+            attempt = self._run(item, plan, policy.timeout_seconds)
+            if attempt.measurement is None or attempt.measurement.failure is not None:
+                return attempt
+            if before is not None:
+                attempt.measurement = attempt.measurement.with_memory_of(before)
+        return attempt
+
+    def _kinds(self) -> tuple[Pass, ...]:
+        return (Pass.WHOLE,) if self._device.is_gpu else (Pass.MEMORY, Pass.THROUGHPUT)
+
+    def _launcher(self, kind: Pass) -> Launcher:
+        if not self._forks:
+            return SpawnLauncher()
+        return ForkLauncher(_PRELOAD, _server_environment(kind), sys.path, self._path(f"server-{kind.value}"))
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._scratch.name, name)  # noqa: PTH118 -- a job's paths are texts
+
+    def _run(self, item: pytest.Item, plan: Plan, timeout_seconds: float) -> Attempt:
+        self._processes += 1
+        job = self._job(item, plan)
+        attempt = Attempt()
+        phase = "starting"
+
+        def take(message: dict[str, Any]) -> None:
+            nonlocal phase
+            if message["kind"] == "progress":
+                phase = f"in the {message['phase']} pass, step {message['step']}"
+                self._show_progress(message)
+            else:
+                _take(message, attempt, self._config)
+
+        killed_before = _kernel_kills()
+        try:
+            child = self._launchers[plan.kind].launch(job)
+            ending = supervise(child, timeout_seconds, take)
+        except IsolationError as error:
+            last_words = str(error).strip().splitlines()[-1]
+            attempt.measurement = _failed(plan, Failure(FailureKind.ERROR, f"its process did not start: {last_words}"))
+            return attempt
+        if ending.kind is not EndingKind.COMPLETE:
+            attempt.output = _tail(job.output_path)
+            killed = _kernel_kills() > killed_before
+            failure = _failure(ending, attempt.output, timeout_seconds, phase, killed_by_kernel=killed)
+            attempt.measurement = _failed(plan, failure)
+        return attempt
+
+    def _job(self, item: pytest.Item, plan: Plan) -> Job:
+        invocation = self._config.invocation_params
+        environment = _server_environment(plan.kind)
+        if plan.kind is Pass.MEMORY:
+            environment |= cpu_allocator_environment(plan.budget_bytes or plan.device.memory_bytes)
+        function = item.nodeid.partition("::")[2].partition("[")[0]
+        assignment = Assignment(
+            arguments=tuple(map(str, invocation.args)),
+            target=f"{item.path}::{function}",
+            node_id=item.nodeid,
+            plan=plan,
+            temporary_directory=self._path(f"tmp-{self._processes}"),
+        )
+        captures = self._config.getoption("capture") != "no"
+        return Job(
+            entry=_ENTRY,
+            payload=assignment,
+            environment=environment,
+            working_directory=str(invocation.dir),
+            module_path=tuple(sys.path),
+            output_path=self._path(f"output-{self._processes}") if captures else None,
+        )
+
+
+def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:
+    """Hand the warnings of a child to this session's summary."""
+    for message in attempt.warnings:
+        name = message["category"]
+        category: type[Warning] = getattr(builtins, name, None) or getattr(pytest, name, UserWarning)
+        warning = warnings.WarningMessage(message["message"], category, message["filename"], message["lineno"])
+        config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": warning,
+                "when": message["when"],
+                "nodeid": message["nodeid"],
+                "location": None,
+            }
+        )
+
+
+def _forks(config: pytest.Config) -> bool:
+    method = options.value(config, "batchguard_start_method")
+    return bool(method == "fork" or (method == "auto" and sys.platform == "linux"))
+
+
+def _server_environment(kind: Pass) -> dict[str, str]:
+    # Makes CUDA count the cards as NVML does.
+    environment = {"CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
+    return environment | (MEMORY_PASS_SERVER_ENVIRONMENT if kind is Pass.MEMORY else {})
+
+
+def _take(message: dict[str, Any], attempt: Attempt, config: pytest.Config) -> None:
+    kind = message["kind"]
+    if kind == "report":
+        report = config.hook.pytest_report_from_serializable(config=config, data=message["report"])
+        attempt.reports.append(report)
+    elif kind == "measurement":
+        try:
+            attempt.measurement = from_plain(Measurement, message["measurement"])
+        except PlainDataError as error:
+            raise IsolationError(f"the process sent what is no measurement: {error}") from error
+    elif kind == "warning":
+        attempt.warnings.append(message)
+    elif kind == "collection-error":
+        attempt.output = message["text"]
+
+
+def _failed(plan: Plan, failure: Failure) -> Measurement:
+    return Measurement(plan.case.batch_size, plan.case.image_size, failure=failure)
+
+
+def _failure(ending: Ending, output: str, timeout_seconds: float, phase: str, *, killed_by_kernel: bool) -> Failure:
+    if ending.kind is EndingKind.TIMEOUT:
+        message = f"no end after {format_seconds(timeout_seconds)}, {phase}; its processes were killed"
+        return Failure(FailureKind.TIMEOUT, message, phase=phase)
+    if ending.kind is EndingKind.ERROR:
+        return Failure(FailureKind.ERROR, ending.detail.strip().splitlines()[-1], phase=phase)
+    if ending.kind is EndingKind.GARBAGE:
+        return Failure(FailureKind.CRASH, f"{ending.detail}, {phase}", phase=phase)
+    if killed_by_kernel and ending.code == -signal.SIGKILL:
+        return Failure(FailureKind.HOST_OOM, f"killed by the kernel, out of host memory, {phase}", phase=phase)
+    how = _how_it_died(ending)
+    memory = oom.classify_text(output)
+    if memory is not None:
+        return replace(memory, message=f"{memory.message} ({how})", certain=False, phase=phase)
+    return Failure(FailureKind.CRASH, f"its process {how}, {phase}", phase=phase)
+
+
+def _how_it_died(ending: Ending) -> str:
+    if ending.code is None:
+        return ending.detail
+    if ending.code >= 0:
+        return f"ended by itself with exit code {ending.code}"
+    return f"died by {signal.Signals(-ending.code).name}"
+
+
+def _kernel_kills() -> int:
+    """Return how many processes the kernel has killed for memory since it booted; zero where it does not say."""
+    try:
+        counters = Path("/proc/vmstat").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), 0)
+
+
+def _tail(path: str | None) -> str:
+    if path is None or not Path(path).exists():
+        return ""
+    return Path(path).read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")

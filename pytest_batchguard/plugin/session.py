@@ -1,0 +1,215 @@
+"""A run with guards, hook by hook: each case is guarded and reported; files are written at the end, once."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_batchguard.core.model import Baseline, CaseResult, Device
+from pytest_batchguard.core.units import format_bytes
+from pytest_batchguard.errors import BaselineFileError, BatchguardError, ConfigurationError, DeviceError
+from pytest_batchguard.measure.device import choose_device
+from pytest_batchguard.plugin import in_process, options
+from pytest_batchguard.plugin.guarding import CaseGuarding
+from pytest_batchguard.plugin.policy import policy_of, session_budget
+from pytest_batchguard.plugin.progress import ProgressLine
+from pytest_batchguard.plugin.provenance import ProvenanceStamp
+from pytest_batchguard.plugin.reports import verdict_reports
+from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
+from pytest_batchguard.report import json_file, terminal
+from pytest_batchguard.storage import baselines
+
+
+def start(config: pytest.Config) -> None:
+    """Prepare a run with guards; whatever is wrong with what was asked for ends it here.
+
+    Raises:
+        pytest.UsageError: Says what was found and what is allowed.
+    """
+    if config.getoption("collectonly"):
+        return
+    try:
+        session = GuardSession(config)
+    except BatchguardError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(session, "batchguard-session")
+
+
+class GuardSession:
+    """The hooks of a run with guards.
+
+    Args:
+        config: Of the run.
+
+    Raises:
+        BatchguardError: What was asked for cannot be had.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._option = partial(options.value, config)
+        options.check_all(config)
+        _check_surroundings(config)
+        self._device = _device(config)
+        self._budget = session_budget(config, self._device)
+        self._strict = bool(self._option("batchguard_strict"))
+        directory = config.rootpath / self._option("batchguard_baselines")
+        self._file = baselines.read(baselines.path_for(directory, self._device))
+        if any(self._option(name) for name in _WRITING):
+            baselines.check_writable(directory)
+        self._guarding = CaseGuarding(
+            accepted=self._file.cases,
+            stamp=ProvenanceStamp(self._device, config.rootpath),
+            records=self._records,
+            repeat_count=self._option("batchguard_repeats"),
+        )
+        self._progress: ProgressLine | None = None
+        self._runner: CaseRunner | None = None
+        self._results: list[CaseResult] = []
+        self._existing: set[str] = set()
+        self._is_narrowed = any("::" in argument for argument in config.args)
+        self._dropped: list[str] = []
+        self._file_error = ""
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what the guards train on, within which budget, against which file."""
+        budget = format_bytes(self._budget) if self._budget else "none"
+        file = _relative(self._file.path, self._config)
+        cases = "not there yet" if not self._file.path.exists() else f"{len(self._file.cases)} cases"
+        return [
+            f"batchguard: on, {self._device.name}, {format_bytes(self._device.memory_bytes)}, budget {budget}",
+            f"batchguard: baselines {file} ({cases})",
+        ]
+
+    def pytest_sessionstart(self) -> None:
+        """Start the process servers, which import TensorFlow while pytest collects."""
+        self._progress = ProgressLine(self._config)
+        if not in_process.wanted(self._config):
+            self._runner = CaseRunner(self._config, self._device, self._progress.show)
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember which cases exist, for pruning."""
+        self._existing.add(item.nodeid)
+
+    def pytest_deselected(self) -> None:
+        """Remember that the run is not whole."""
+        self._is_narrowed = True
+
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Guard a case; every other test is pytest's."""
+        if item.get_closest_marker("batchguard") is None:
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._guard(item, nextitem):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        # The item was not set up here; what earlier tests left set up ends here all the same.
+        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001
+        return True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write what an update accepted and the JSON file; never exit with 0 where nothing was measured."""
+        if not self._results and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            return  # interrupted or worse: nothing is written
+        try:
+            self._write(green=exitstatus == pytest.ExitCode.OK)
+        except (BaselineFileError, OSError) as error:
+            self._file_error = str(error)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show the table, what was not compared and what was written."""
+        width = terminalreporter._tw.fullwidth  # noqa: SLF001
+        terminalreporter.section(f"batchguard on {self._device.key}", sep="=")
+        for line in self._summary(width):
+            terminalreporter.write_line(line)
+
+    def pytest_unconfigure(self) -> None:
+        """End the process servers."""
+        if self._runner is not None:
+            self._runner.close()
+
+    def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+        policy = policy_of(item, item.callspec.params["batchguard"], self._device)  # type: ignore[attr-defined]
+        runner, progress = self._runner, self._progress
+        if runner is None:
+            measure = partial(in_process.measure_here, item, nextitem, policy, self._device)
+        else:
+            measure = partial(runner.measure, item, policy)
+        try:
+            guarded = self._guarding.guard(item, policy, measure)
+        finally:
+            if progress is not None:
+                progress.clear()
+        replay_warnings(guarded.attempt, self._config)
+        if guarded.result is None:
+            return guarded.attempt.reports
+        self._results.append(guarded.result)
+        return verdict_reports(item, guarded.attempt.reports, guarded.result, strict=self._strict)
+
+    def _records(self, baseline: Baseline | None) -> bool:
+        if self._option("batchguard_update"):
+            return True
+        return bool(self._option("batchguard_update_new")) and baseline is None
+
+    def _write(self, *, green: bool) -> None:
+        recorded = {result.node_id: result.recorded for result in self._results if result.recorded is not None}
+        if self._option("batchguard_prune") and green and not self._is_narrowed:
+            self._dropped = [node_id for node_id in self._file.cases if self._is_gone(node_id)]
+        if recorded or self._dropped:
+            baselines.update(self._file.path, self._device, recorded, self._dropped)
+        if self._option("batchguard_json"):
+            path = self._config.invocation_params.dir / self._option("batchguard_json")
+            json_file.write(path, self._device, self._results)
+
+    def _is_gone(self, node_id: str) -> bool:
+        """Whether the run would have collected this case if it still existed."""
+        file = self._config.rootpath / node_id.partition("::")[0]
+        roots = [self._config.invocation_params.dir / argument for argument in self._config.args]
+        return node_id not in self._existing and any(file.is_relative_to(root.resolve()) for root in roots)
+
+    def _summary(self, width: int) -> list[str]:
+        file = _relative(self._file.path, self._config)
+        if not self._results:
+            lines = ["no guard was measured"]
+        else:
+            lines = terminal.summary_lines(self._results, width)
+            lines += terminal.without_baseline_lines(self._results, file)
+        if self._file_error:
+            return [*lines, f"NOTHING WAS WRITTEN: {self._file_error}"]
+        changes = [(result.node_id, result.baseline, result.recorded) for result in self._results if result.recorded]
+        return [*lines, *terminal.update_lines(changes, self._dropped, file, width)]
+
+
+_WRITING = ("batchguard_update", "batchguard_update_new", "batchguard_prune")
+
+
+def _check_surroundings(config: pytest.Config) -> None:
+    if config.getoption("dist", "no") != "no" or config.getoption("numprocesses", None):
+        raise ConfigurationError(
+            "guards measure one case at a time, and pytest-xdist is asked to run tests side by side: "
+            "run them without -n, or with -n 0"
+        )
+    if importlib.util.find_spec("tensorflow") is None:
+        raise DeviceError("TensorFlow is not installed: pip install 'pytest-batchguard[cpu]' or '[gpu]'")
+
+
+def _device(config: pytest.Config) -> Device:
+    import os
+
+    device = choose_device(options.value(config, "batchguard_device"), os.environ)
+    if options.value(config, "batchguard_require_gpu") and not device.is_gpu:
+        raise DeviceError(f"--batchguard-require-gpu: found {device.name}; a GPU is needed")
+    return device
+
+
+def _relative(path: Path, config: pytest.Config) -> str:
+    here = config.invocation_params.dir
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,138 @@
+"""Results become rows of text once; the terminal, the failure and the update's summary only lay them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_batchguard.core.model import Baseline, CaseResult, Check, Verdict
+from pytest_batchguard.core.quantities import QUANTITIES
+from pytest_batchguard.core.units import (
+    format_bytes,
+    format_change,
+    format_loss,
+    format_percent,
+    format_rate,
+    format_seconds,
+)
+
+SUMMARY_HEAD = ("case", "verdict", "peak memory", "images/s", "loss")
+CHECK_HEAD = ("", "measured", "baseline", "limit")
+UPDATE_HEAD = ("case", "peak memory", "images/s", "loss decrease")
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One line of the table at the end of the run."""
+
+    case: str
+    verdict: Verdict
+    cells: tuple[str, ...]
+
+
+def short_name(node_id: str) -> str:
+    """Return the test's name with its case, without file and classes."""
+    return node_id.rsplit("::", 1)[-1]
+
+
+def summary_row(result: CaseResult) -> CaseRow:
+    """Return case, verdict, peak memory against budget, images/s with change, loss first → last."""
+    measurement = result.measurement
+    memory = throughput = loss = NOTHING
+    if measurement and measurement.memory:
+        memory = format_bytes(measurement.memory.peak_bytes)
+        if result.limits.memory_budget:
+            memory += f" of {format_bytes(result.limits.memory_budget)}"
+    if measurement and measurement.throughput:
+        throughput = format_rate(measurement.throughput.images_per_second).removesuffix(" images/s")
+        change = speed_change(result)
+        throughput += f" ({change})" if change else ""
+    if measurement and measurement.loss:
+        loss = f"{format_loss(measurement.loss.first)} → {format_loss(measurement.loss.last)}"
+    verdict = "recorded" if result.recorded else result.judgement.verdict.value
+    cells = (short_name(result.node_id), verdict, memory, throughput, loss)
+    return CaseRow(result.node_id, result.judgement.verdict, cells)
+
+
+def speed_change(result: CaseResult) -> str:
+    """Return how much faster than the baseline, in pace, so that the machine's drift is out; empty without one."""
+    check = next((check for check in result.judgement.checks if check.quantity == "pace"), None)
+    if check is None or check.baseline is None:
+        return ""
+    return format_change(check.baseline / check.measured)
+
+
+def check_rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
+    """Return a row a check: metric, measured, baseline, limit."""
+    rows: list[tuple[str, ...]] = []
+    for check in checks:
+        quantity = QUANTITIES[check.quantity]
+        measured = quantity.format(check.measured)
+        baseline = NOTHING
+        limit = ("≤ " if quantity.lower_is_better else "≥ ") + quantity.format(check.limit)
+        if check.baseline is not None:
+            baseline = quantity.format(check.baseline)
+            if check.baseline:
+                measured += f" ({format_change(check.measured / check.baseline)})"
+            sign = "+" if quantity.lower_is_better else "−"
+            limit += f" ({sign}{format_percent(check.allowance or 0.0)})"
+        rows.append((quantity.label, measured, baseline, limit))
+    return rows
+
+
+def throughput_row(result: CaseResult) -> tuple[str, ...] | None:
+    """Return images per second beside the baseline's, as a reader's bridge to the pace."""
+    measurement = result.measurement
+    if not measurement or not measurement.throughput:
+        return None
+    accepted = result.baseline.throughput if result.baseline else None
+    baseline = format_rate(accepted.images_per_second) if accepted else NOTHING
+    return ("throughput", format_rate(measurement.throughput.images_per_second), baseline, "judged by pace")
+
+
+def time_line(result: CaseResult) -> str:
+    """Return where the time of a step goes, or an empty text."""
+    breakdown = result.measurement.breakdown if result.measurement else None
+    if breakdown is None:
+        return ""
+    pipeline = (
+        "" if breakdown.pipeline_seconds is None else f"pipeline alone {format_seconds(breakdown.pipeline_seconds)}, "
+    )
+    return (
+        f"a step takes {format_seconds(breakdown.step_seconds)}: {pipeline}"
+        f"model alone {format_seconds(breakdown.model_seconds)}"
+    )
+
+
+def attempt_lines(result: CaseResult) -> list[str]:
+    """Return what every attempt measured, where there was more than one."""
+    if len(result.attempts) < 2:  # noqa: PLR2004 -- one attempt is the figure itself
+        return []
+    lines = []
+    for number, attempt in enumerate(result.attempts, 1):
+        shown = [
+            f"{QUANTITIES[check.quantity].label} {QUANTITIES[check.quantity].format(check.measured)}"
+            for check in attempt.checks
+            if check.quantity in {"pace", "peak_memory"}
+        ]
+        lines.append(f"attempt {number}: {attempt.verdict.value}, {', '.join(shown)}")
+    return lines
+
+
+def update_row(node_id: str, old: Baseline | None, new: Baseline) -> tuple[str, ...]:
+    """Return old → new of one recorded case."""
+
+    def memory(baseline: Baseline) -> str:
+        return format_bytes(baseline.memory.peak_bytes) if baseline.memory else NOTHING
+
+    def throughput(baseline: Baseline) -> str:
+        if not baseline.throughput:
+            return NOTHING
+        return format_rate(baseline.throughput.images_per_second).removesuffix(" images/s")
+
+    def decrease(baseline: Baseline) -> str:
+        return format_percent(baseline.loss.decrease) if baseline.loss else NOTHING
+
+    cells = [show(new) if old is None else f"{show(old)} → {show(new)}" for show in (memory, throughput, decrease)]
+    return (short_name(node_id), *cells)

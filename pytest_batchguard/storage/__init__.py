@@ -1,0 +1,1 @@
+"""The only room that imports yaml: reads and writes the baselines."""

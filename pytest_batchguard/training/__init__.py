@@ -1,0 +1,1 @@
+"""The only rooms that import TensorFlow and Keras; they run in the process of a case."""

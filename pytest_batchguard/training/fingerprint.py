@@ -1,0 +1,52 @@
+"""What was trained: parameters, types and settings that decide memory, speed and learning."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from pytest_batchguard.core.model import ModelFingerprint
+from pytest_batchguard.core.units import round_significant
+
+
+def of_model(model: Any, batch: Any) -> ModelFingerprint:
+    """Return the fingerprint of a built, compiled Keras model trained on `batch`."""
+    return ModelFingerprint(
+        parameters=_count(model.weights),
+        trainable=_count(model.trainable_weights),
+        dtype_policy=model.dtype_policy.name,
+        optimizer=type(model.optimizer).__name__,
+        learning_rate=_learning_rate(model.optimizer),
+        jit_compile=bool(model.jit_compile),
+        batch_shapes=batch_shapes(batch),
+    )
+
+
+def of_step(step: Any, batch: Any) -> ModelFingerprint:
+    """Return what a hand-written step shows of itself: the trainable variables, if it is a `tf.function`."""
+    trainable = None
+    if hasattr(step, "get_concrete_function"):
+        trainable = _count(step.get_concrete_function(batch).trainable_variables)
+    return ModelFingerprint(trainable=trainable, batch_shapes=batch_shapes(batch))
+
+
+def batch_shapes(batch: Any) -> tuple[str, ...]:
+    """Return dtype and shape of every array in a batch, as in `float32[32, 180, 180, 3]`."""
+    return tuple(
+        f"{tf.as_dtype(leaf.dtype).name}{list(map(int, leaf.shape))}"
+        for leaf in tf.nest.flatten(batch)
+        if hasattr(leaf, "shape")
+    )
+
+
+def _count(weights: Any) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def _learning_rate(optimizer: Any) -> float | None:
+    try:
+        return round_significant(float(optimizer.learning_rate))
+    except (AttributeError, TypeError, ValueError):
+        return None  # an optimizer that keeps none, or not as a number

@@ -1,0 +1,174 @@
+"""Train a compiled Keras model through its own `fit` and take the figures.
+
+`fit` is the project's: a custom `train_step`, mixed precision, `jit_compile`, the input pipeline and the callbacks
+all count. The callback list is Keras's public `CallbackList`, told of each step's end without waiting for its
+result, so that steps follow one another as in ordinary training.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.errors import GuardError
+from pytest_batchguard.measure.loss import undo_running_mean
+from pytest_batchguard.training import breakdown, fingerprint, runtime
+from pytest_batchguard.training.recorder import Recorder, Send
+from pytest_batchguard.training.source import Source, open_source
+
+VALIDATION_STEPS = 2
+"""Validation batches run after the training, so that their memory counts."""
+
+
+def train(model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any], plan: Plan, send: Send) -> Measurement:
+    """Train `model` as `plan` says and return what was measured.
+
+    Args:
+        model: A compiled Keras model.
+        data: Anything that `model.fit` takes.
+        validation_data: The same, or `None`.
+        callbacks: The project's own Keras callbacks, which count as they do in training.
+        plan: What to measure.
+        send: Takes progress messages.
+
+    Raises:
+        GuardError: The model is not compiled, or the data has no batch of the declared size.
+    """
+    if not isinstance(model, keras.Model):
+        raise GuardError(f"train() was given a {type(model).__name__}; allowed is a compiled Keras model")
+    if not getattr(model, "compiled", False):
+        raise GuardError("the model is not compiled: call `model.compile(...)` before `batchguard.train(...)`")
+    source, first_batch = open_source(data, plan.case.batch_size)
+    recorder = Recorder(plan, send, int(getattr(model, "steps_per_execution", 1)))
+    pipeline_seconds = breakdown.pipeline_seconds(source) if plan.kind.takes_throughput else None
+
+    steps = _Steps(model, callbacks, recorder)
+    recorder.start()
+    model.fit(**source.fit_arguments(), verbose=0, callbacks=steps)
+    recorder.training_ended(complete=steps.complete)
+    steps.forget_model()
+    if validation_data is not None:
+        recorder.validation(lambda: _evaluate(model, validation_data, plan.case.batch_size))
+
+    measurement = recorder.fill(
+        Measurement(
+            batch_size=plan.case.batch_size,
+            image_size=plan.case.image_size,
+            model=fingerprint.of_model(model, first_batch),
+            provenance=runtime.provenance(),
+            retraces=None if model.run_eagerly else steps.retraces(plan.warmup),
+        ),
+        steps.loss_curve(),
+    )
+    if measurement.throughput is None:
+        return measurement
+    model_seconds = _model_seconds(model, source, recorder)
+    return breakdown.add(measurement, pipeline_seconds, model_seconds)
+
+
+class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types
+    """Keras's callback list with the project's callbacks, which tells the recorder of every step."""
+
+    def __init__(self, model: Any, callbacks: Sequence[Any], recorder: Recorder) -> None:
+        super().__init__(list(callbacks), add_history=True, model=model)
+        self.complete = False
+        self._recorder = recorder
+        self._epoch_begins: list[int] = []
+        self._tracings = 0
+        self._tracings_at: list[int] = []
+        self._watch_tracing(model)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        self._epoch_begins.append(len(self._recorder.losses))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        super().on_train_batch_end(batch, logs)
+        self._tracings_at.append(self._tracings)
+        if self._recorder.step_ended(_loss_of(logs)):
+            self.complete = True
+            self.model.stop_training = True
+
+    def retraces(self, warmup: int) -> int:
+        """Return how often the training step was traced after the warm-up."""
+        return self._tracings_at[-1] - self._tracings_at[min(warmup, len(self._tracings_at)) - 1]
+
+    def loss_curve(self) -> list[float]:
+        """Return the loss of every step, out of Keras's running mean where that is what it reports."""
+        reported = [float(loss) for loss in self._recorder.losses]
+        if not _is_running_mean(self.model, reported[-1]):
+            return reported
+        bounds = [*self._epoch_begins, len(reported)]
+        return [
+            loss
+            for begin, end in itertools.pairwise(bounds)
+            for loss in undo_running_mean(reported[begin:end])
+        ]
+
+    def forget_model(self) -> None:
+        """Leave the model as it was found."""
+        del self.model.train_step
+
+    def _watch_tracing(self, model: Any) -> None:
+        train_step = model.train_step
+
+        def traced(*arguments: Any, **keywords: Any) -> Any:
+            self._tracings += 1  # Python runs a tf.function's body when it is traced, and only then
+            return train_step(*arguments, **keywords)
+
+        model.train_step = traced
+        model.make_train_function(force=True)
+
+
+def _loss_of(logs: Any) -> Any:
+    if not logs or "loss" not in logs:
+        found = ", ".join(sorted(logs)) if logs else "nothing"
+        raise GuardError(f"the model's train_step returned {found}; a `loss` is needed to judge whether it learns")
+    return logs["loss"]
+
+
+def _is_running_mean(model: Any, last_reported: float) -> bool:
+    means = [metric for metric in model.metrics if metric.name == "loss" and isinstance(metric, keras.metrics.Mean)]
+    return any(float(metric.result()) == last_reported for metric in means)
+
+
+def _evaluate(model: Any, validation_data: Any, batch_size: int) -> None:
+    x, y, sample_weight = _unpack(validation_data)
+    sizes = {} if y is None else {"batch_size": batch_size}
+    model.evaluate(x, y, sample_weight=sample_weight, steps=VALIDATION_STEPS, verbose=0, **sizes)
+
+
+def _unpack(data: Any) -> tuple[Any, Any, Any]:
+    return keras.utils.unpack_x_y_sample_weight(data) if isinstance(data, tuple) else (data, None, None)
+
+
+def _model_seconds(model: Any, source: Source, recorder: Recorder) -> float | None:
+    arguments = source.cached()
+    if arguments is None:
+        return None
+    recorder.phase = "timing the model alone"
+    timer = _Timer(model)
+    model.fit(**arguments, verbose=0, callbacks=timer)
+    return timer.step_seconds / int(getattr(model, "steps_per_execution", 1))
+
+
+class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types
+    """Times unbroken steps on one cached batch."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__([], add_history=True, model=model)
+        self.step_seconds = 0.0
+        self._stopwatch = breakdown.Stopwatch(time.perf_counter)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        super().on_train_batch_end(batch, logs)
+        seconds = self._stopwatch.lap(lambda: float(_loss_of(logs)))
+        if seconds is not None:
+            self.step_seconds = seconds
+            self.model.stop_training = True

@@ -1,0 +1,145 @@
+"""One training watched step by step, whichever way its steps are driven.
+
+Keras's `fit` and a hand-written loop drive the same recorder. It owns the order of the instruments: the peak from
+the first step to the end of the warm-up and again over the validation, the windows after the warm-up, the loss of
+every step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_batchguard.core.model import Measurement, MemoryFigures
+from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.errors import GuardError
+from pytest_batchguard.measure.loss import loss_figures
+from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, MemoryMeter
+from pytest_batchguard.measure.throughput import ThroughputMeter
+from pytest_batchguard.measure.yardstick import Yardstick
+from pytest_batchguard.training import runtime
+from pytest_batchguard.training.yardstick_kernel import build_kernel
+
+Send = Callable[[dict[str, Any]], None]
+
+_PROGRESS_SECONDS = 0.1
+
+
+class Recorder:
+    """Takes the figures of one training.
+
+    Args:
+        plan: What to measure.
+        send: Takes progress messages.
+        steps_at_once: Steps between two calls of `step_ended`.
+    """
+
+    def __init__(self, plan: Plan, send: Send, steps_at_once: int = 1) -> None:
+        self.losses: list[Any] = []
+        self.phase = "setting up"
+        self._plan = plan
+        self._send = send
+        self._steps_at_once = steps_at_once
+        self._steps_seen = 0
+        self._last_progress = 0.0
+        self._memory: MemoryMeter | None = None
+        self._peaks: list[int] = []
+        self._throughput: ThroughputMeter | None = None
+
+    def start(self) -> None:
+        """Begin, right before the first step."""
+        self.phase = "training"
+        if self._plan.kind.takes_memory:
+            self._memory = runtime.memory_meter(self._plan)
+            self._memory.start()
+        if self._plan.kind.takes_throughput:
+            self._throughput = ThroughputMeter(
+                batch_size=self._plan.case.batch_size,
+                warmup=self._plan.warmup,
+                steps=self._plan.steps,
+                clock=time.perf_counter,
+                build_yardstick=self._build_yardstick,
+                steps_at_once=self._steps_at_once,
+            )
+
+    def step_ended(self, loss: Any) -> bool:
+        """Take note of one step's end; return whether training may stop.
+
+        Args:
+            loss: The step's loss where it lies, a tensor or a number; fetched only where waiting does no harm.
+        """
+        self._steps_seen += self._steps_at_once
+        self.losses.append(loss)
+        self._show_progress()
+        if self._throughput is None:
+            float(loss)
+            return self._steps_seen >= MEMORY_PASS_STEPS
+        return self._throughput.step_ended(lambda: float(loss))
+
+    def training_ended(self, *, complete: bool) -> None:
+        """Take note of the end of the steps.
+
+        Raises:
+            GuardError: The data ended first.
+        """
+        if not complete:
+            raise GuardError(
+                f"the data ended after {self._steps_seen} steps of {self._steps_wanted}; a generator cannot be "
+                "repeated: pass a tf.data.Dataset, a PyDataset or arrays"
+            )
+        self._read_peak()
+
+    def validation(self, validate: Callable[[], object]) -> None:
+        """Run the validation and let its memory count."""
+        self.phase = "validating"
+        if self._memory is not None:
+            self._memory.start()
+        validate()
+        self._read_peak()
+
+    def fill(self, measurement: Measurement, curve: Sequence[float]) -> Measurement:
+        """Return `measurement` with the figures taken here.
+
+        Args:
+            measurement: What is known from elsewhere.
+            curve: The loss of every step.
+        """
+        judged = curve[: max(1, (self._plan.warmup + self._plan.steps) // self._steps_at_once)]
+        return replace(
+            measurement,
+            steps=self._steps_seen,
+            memory=MemoryFigures(max(self._peaks), runtime.host_peak_bytes()) if self._peaks else self._plan.memory,
+            throughput=self._throughput.figures() if self._throughput else None,
+            loss=loss_figures(judged) if self._throughput else None,
+        )
+
+    def _build_yardstick(self) -> Yardstick:
+        self._read_peak()  # the yardstick's own memory is none of the training's
+        yardstick = Yardstick(build_kernel(), time.perf_counter)
+        yardstick.warm_up()
+        return yardstick
+
+    def _read_peak(self) -> None:
+        if self._memory is not None:
+            self._peaks.append(self._memory.stop())
+
+    @property
+    def _steps_wanted(self) -> int:
+        return self._plan.warmup + self._plan.steps if self._plan.kind.takes_throughput else MEMORY_PASS_STEPS
+
+    def _show_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._last_progress < _PROGRESS_SECONDS:
+            return
+        self._last_progress = now
+        message: dict[str, Any] = {
+            "kind": "progress",
+            "phase": self._plan.kind.value,
+            "step": self._steps_seen,
+            "steps": max(self._steps_wanted, self._steps_seen),
+        }
+        if self._throughput is not None and self._steps_seen > 1:
+            message["images_per_second"] = self._throughput.images_per_second
+        self._send(message)

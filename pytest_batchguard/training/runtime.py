@@ -1,0 +1,88 @@
+"""TensorFlow's runtime in the process of a case: device, budget, threads, seed, memory figures, versions."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+import keras
+import tensorflow as tf
+
+from pytest_batchguard.core.model import Provenance
+from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.errors import DeviceError
+from pytest_batchguard.measure.memory import MemoryMeter, region_bytes
+
+_MIB = 2**20
+
+
+def configure(plan: Plan) -> None:
+    """Choose device, budget and threads; before the first operation of the process.
+
+    Raises:
+        DeviceError: The driver shows the GPU, TensorFlow does not.
+    """
+    if not plan.device.is_gpu:
+        tf.config.set_visible_devices([], "GPU")
+        if plan.kind is Pass.MEMORY:
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        return
+    gpus = tf.config.list_physical_devices("GPU")
+    index = plan.device.index or 0
+    if index >= len(gpus):
+        raise DeviceError(
+            f"the driver shows {plan.device.name}, but TensorFlow {tf.__version__} sees {len(gpus)} GPUs: install "
+            "its GPU build (pip install 'pytest-batchguard[gpu]') or run with --batchguard-device cpu"
+        )
+    tf.config.set_visible_devices(gpus[index], "GPU")
+    if plan.budget_bytes is None:
+        tf.config.experimental.set_memory_growth(gpus[index], True)
+    else:
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=plan.budget_bytes // _MIB)
+        tf.config.set_logical_device_configuration(gpus[index], [limit])
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and TensorFlow."""
+    keras.utils.set_random_seed(seed)
+
+
+def memory_meter(plan: Plan) -> MemoryMeter:
+    """Return the meter of the plan's device, its pool made one region first where that is asked for."""
+    device = "GPU:0" if plan.device.is_gpu else "CPU:0"
+    if plan.kind is Pass.MEMORY:
+        _reserve_region(region_bytes(plan.budget_bytes or plan.device.memory_bytes))
+    return MemoryMeter(
+        reset=lambda: tf.config.experimental.reset_memory_stats(device),
+        read_peak=lambda: int(tf.config.experimental.get_memory_info(device)["peak"]),
+    )
+
+
+def host_peak_bytes() -> int:
+    """Return the process's peak resident size, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def provenance() -> Provenance:
+    """Return the versions and settings that only this process knows."""
+    from tensorflow.python.framework import config  # the getter is not public; Keras reads it here too
+
+    return Provenance(
+        tensorflow=tf.__version__,
+        keras=keras.__version__,
+        python=platform.python_version(),
+        deterministic=bool(config.is_op_determinism_enabled()),
+    )
+
+
+def _reserve_region(size: int) -> None:
+    with tf.device("CPU:0"):
+        region = tf.raw_ops.Empty(shape=[size // 4], dtype=tf.float32, init=False)
+    del region

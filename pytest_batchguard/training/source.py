@@ -1,0 +1,192 @@
+"""The project's data as a source of full batches without end, fed to the framework the way the project feeds it.
+
+A partial last batch would make one step cheaper than the others and may retrace or recompile; it is left out, so
+that every step trains `batch_size` images. Data shorter than the steps is repeated.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from pytest_batchguard.errors import GuardError
+
+
+class Source(Protocol):
+    """Data in full batches."""
+
+    is_single_use: bool
+    """Whether what is read is gone, as from a generator."""
+
+    def first_batch(self) -> Any:
+        """Return the first batch, full or not; `None` where there is none."""
+
+    def fit_arguments(self) -> dict[str, Any]:
+        """Return what `fit` takes to train on this data until it is stopped."""
+
+    def batches(self) -> Iterator[Any]:
+        """Return full batches without end, by the project's own pipeline."""
+
+    def cached(self) -> dict[str, Any] | None:
+        """Return what `fit` takes to train on one batch again and again; `None` where that cannot be had."""
+
+
+_ENDLESS = 10**6
+"""Steps or epochs that no guard reaches: training is stopped from within."""
+
+
+def open_source(data: Any, batch_size: int) -> tuple[Source, Any]:
+    """Return the source of `data` and its first batch.
+
+    Args:
+        data: Anything that `model.fit` takes; arrays as `x` or as a tuple `(x, y)` or `(x, y, sample_weight)`.
+        batch_size: Images in a batch.
+
+    Raises:
+        GuardError: The data has no batch, or its batches are of another size.
+    """
+    source = _source(data, batch_size)
+    first = source.first_batch()
+    leaves = [] if first is None else [leaf for leaf in tf.nest.flatten(first) if len(getattr(leaf, "shape", ())) > 0]
+    if not leaves:
+        raise GuardError(f"the data has no batch; batches of {batch_size} images are needed")
+    found = int(leaves[0].shape[0])
+    if found != batch_size:
+        hint = "the data set is smaller than a batch" if found < batch_size else "pass `batchguard.batch_size` to it"
+        raise GuardError(f"the data's first batch has {found} images, the case declares {batch_size}: {hint}")
+    return source, first
+
+
+def _source(data: Any, batch_size: int) -> Source:
+    if isinstance(data, tf.data.Dataset):
+        return _DatasetSource(data, batch_size)
+    if isinstance(data, keras.utils.PyDataset):
+        return _PyDatasetSource(data, batch_size)
+    if _is_arrays(data):
+        return _DatasetSource(_array_dataset(data, batch_size), batch_size)
+    if hasattr(data, "__iter__"):
+        return _IterableSource(data)
+    raise GuardError(
+        f"the data is a {type(data).__name__}; allowed is what `model.fit` takes: tf.data.Dataset, PyDataset, arrays"
+    )
+
+
+def _is_arrays(data: Any) -> bool:
+    leaves = tf.nest.flatten(data)
+    return bool(leaves) and all(hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in leaves)
+
+
+def _array_dataset(data: Any, batch_size: int) -> tf.data.Dataset:
+    from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter  # what `fit` makes of arrays
+
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    return ArrayDataAdapter(x, y, sample_weight, batch_size=batch_size, shuffle=True).get_tf_dataset()
+
+
+class _DatasetSource:
+    is_single_use = False
+
+    def __init__(self, dataset: tf.data.Dataset, batch_size: int) -> None:
+        self._whole = dataset
+        leaves = tf.nest.flatten(dataset.element_spec)
+        if leaves[0].shape.rank and leaves[0].shape[0] is None:
+            dataset = dataset.filter(lambda *parts: tf.shape(tf.nest.flatten(parts)[0])[0] == batch_size)
+        self._full = dataset.repeat()
+
+    def first_batch(self) -> Any:
+        return next(iter(self._whole), None)
+
+    def fit_arguments(self) -> dict[str, Any]:
+        return {"x": self._full, "steps_per_epoch": _ENDLESS, "shuffle": False}
+
+    def batches(self) -> Iterator[Any]:
+        return iter(self._full)
+
+    def cached(self) -> dict[str, Any]:
+        return {"x": self._full.take(1).cache().repeat(), "steps_per_epoch": _ENDLESS, "shuffle": False}
+
+
+class _PyDatasetSource:
+    is_single_use = False
+
+    def __init__(self, dataset: Any, batch_size: int) -> None:
+        self._whole = dataset
+        self._full = _FullBatches(dataset, batch_size)
+
+    def first_batch(self) -> Any:
+        return self._whole[0] if self._whole.num_batches != 0 else None
+
+    def fit_arguments(self) -> dict[str, Any]:
+        return {"x": self._full, "epochs": _ENDLESS}
+
+    def batches(self) -> Iterator[Any]:
+        return (self._full[index % len(self._full)] for index in itertools.count())
+
+    def cached(self) -> dict[str, Any]:
+        return {"x": _OneBatch(self._whole[0]), "epochs": 1}
+
+
+class _FullBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
+    def __init__(self, dataset: Any, batch_size: int) -> None:
+        super().__init__(
+            workers=dataset.workers,
+            use_multiprocessing=dataset.use_multiprocessing,
+            max_queue_size=dataset.max_queue_size,
+        )
+        self._dataset = dataset
+        last = tf.nest.flatten(dataset[len(dataset) - 1])[0]
+        self._length = max(1, len(dataset) - (int(last.shape[0]) < batch_size))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Any:
+        return self._dataset[index]
+
+    def on_epoch_end(self) -> None:
+        self._dataset.on_epoch_end()
+
+
+class _OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
+    def __init__(self, batch: Any) -> None:
+        super().__init__()
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return _ENDLESS
+
+    def __getitem__(self, index: int) -> Any:
+        return self._batch
+
+
+class _IterableSource:
+    """A generator, or something iterable such as a torch `DataLoader`; only the latter can be repeated."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self.is_single_use = iter(data) is data
+
+    def first_batch(self) -> Any:
+        if not self.is_single_use:
+            return next(iter(self._data), None)
+        first = next(self._data, None)
+        self._data = itertools.chain([first], self._data)
+        return first
+
+    def fit_arguments(self) -> dict[str, Any]:
+        if self.is_single_use:
+            return {"x": (batch for batch in self._data), "steps_per_epoch": _ENDLESS}
+        return {"x": self._data, "epochs": _ENDLESS}
+
+    def batches(self) -> Iterator[Any]:
+        while True:
+            yield from self._data
+            if self.is_single_use:
+                return
+
+    def cached(self) -> None:
+        return None
