@@ -53,7 +53,7 @@ def run_job(job: Job, channel: socket.socket) -> NoReturn:
         getattr(import_module(module), name)(job.payload, send)
         send({"kind": "end"})
         code = 0
-    except BaseException:  # noqa: BLE001 -- whatever ends the job is the parent's to judge
+    except BaseException:  # whatever ends the job is the parent's to judge
         with contextlib.suppress(OSError):  # the parent has gone; nobody is left to tell
             send({"kind": "error", "traceback": traceback.format_exc()})
         code = 1
@@ -87,5 +87,3 @@ def _sender(channel: socket.socket) -> Send:
             channel.sendall(messages.encode(message))
 
     return send
-
-

@@ -40,7 +40,7 @@ def main() -> None:
     try:
         for module in sys.argv[2:]:
             import_module(module)
-    except BaseException:  # noqa: BLE001 -- the parent tells the user
+    except BaseException:  # the parent tells the user
         control.sendall(messages.encode({"kind": "unusable", "traceback": traceback.format_exc()}))
         return
     gc.collect()

@@ -1,4 +1,4 @@
-"""The entry point: loaded with every pytest run, so it imports nothing heavy and does nothing unless there are guards."""
+"""The entry point: loaded with every pytest run, so it imports nothing heavy and does nothing without guards."""
 
 from __future__ import annotations
 

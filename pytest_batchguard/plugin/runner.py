@@ -158,7 +158,7 @@ def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:
     """Hand the warnings of a child to this session's summary."""
     for message in attempt.warnings:
         name = message["category"]
-        category: type[Warning] = getattr(builtins, name, None) or getattr(pytest, name, UserWarning)
+        category: type[Warning] = getattr(builtins, name, getattr(pytest, name, UserWarning))
         warning = warnings.WarningMessage(message["message"], category, message["filename"], message["lineno"])
         config.hook.pytest_warning_recorded.call_historic(
             kwargs={

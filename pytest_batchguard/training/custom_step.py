@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
 
 from pytest_batchguard.core.model import Measurement
-from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.recorder import Recorder, Send
@@ -35,7 +36,8 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, send: Send) -> Meas
     tracings: list[int] = []
     complete = False
     recorder.start()
-    for batch in source.batches():
+    batches = itertools.repeat(first_batch) if plan.kind is Pass.MEMORY else source.batches()
+    for batch in batches:
         loss = _checked(step(batch))
         tracings.append(_tracing_count(step))
         complete = recorder.step_ended(loss)

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from pytest_batchguard.core.model import Measurement
-from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import undo_running_mean
 from pytest_batchguard.training import breakdown, fingerprint, runtime
@@ -50,7 +50,7 @@ def train(model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any],
 
     steps = _Steps(model, callbacks, recorder)
     recorder.start()
-    model.fit(**source.fit_arguments(), verbose=0, callbacks=steps)
+    model.fit(**_fit_arguments(source, plan), verbose=0, callbacks=steps)
     recorder.training_ended(complete=steps.complete)
     steps.forget_model()
     if validation_data is not None:
@@ -105,11 +105,7 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
         if not _is_running_mean(self.model, reported[-1]):
             return reported
         bounds = [*self._epoch_begins, len(reported)]
-        return [
-            loss
-            for begin, end in itertools.pairwise(bounds)
-            for loss in undo_running_mean(reported[begin:end])
-        ]
+        return [loss for begin, end in itertools.pairwise(bounds) for loss in undo_running_mean(reported[begin:end])]
 
     def forget_model(self) -> None:
         """Leave the model as it was found."""
@@ -124,6 +120,16 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
 
         model.train_step = traced
         model.make_train_function(force=True)
+
+
+def _fit_arguments(source: Source, plan: Plan) -> dict[str, Any]:
+    """Return the project's data, or its first batch alone in the CPU's memory pass.
+
+    There the pipeline's buffers would lie in the measured pool, as many as prefetching happened to fill; on a GPU
+    they lie in the host's memory.
+    """
+    cached = source.cached() if plan.kind is Pass.MEMORY else None
+    return cached or source.fit_arguments()
 
 
 def _loss_of(logs: Any) -> Any:

@@ -23,7 +23,7 @@ class Source(Protocol):
     """Whether what is read is gone, as from a generator."""
 
     def first_batch(self) -> Any:
-        """Return the first batch, full or not; `None` where there is none."""
+        """Return the first batch, full or not; `None` where there is none; the same one at every call."""
 
     def fit_arguments(self) -> dict[str, Any]:
         """Return what `fit` takes to train on this data until it is stopped."""
@@ -32,7 +32,10 @@ class Source(Protocol):
         """Return full batches without end, by the project's own pipeline."""
 
     def cached(self) -> dict[str, Any] | None:
-        """Return what `fit` takes to train on one batch again and again; `None` where that cannot be had."""
+        """Return what `fit` takes to train on the first batch again and again; `None` where that cannot be had.
+
+        The function traced for `fit_arguments` serves these batches too: they are of the same specification.
+        """
 
 
 _ENDLESS = 10**6
@@ -91,14 +94,14 @@ class _DatasetSource:
     is_single_use = False
 
     def __init__(self, dataset: tf.data.Dataset, batch_size: int) -> None:
-        self._whole = dataset
+        self._first = next(iter(dataset), None)
         leaves = tf.nest.flatten(dataset.element_spec)
         if leaves[0].shape.rank and leaves[0].shape[0] is None:
             dataset = dataset.filter(lambda *parts: tf.shape(tf.nest.flatten(parts)[0])[0] == batch_size)
         self._full = dataset.repeat()
 
     def first_batch(self) -> Any:
-        return next(iter(self._whole), None)
+        return self._first
 
     def fit_arguments(self) -> dict[str, Any]:
         return {"x": self._full, "steps_per_epoch": _ENDLESS, "shuffle": False}
@@ -107,18 +110,30 @@ class _DatasetSource:
         return iter(self._full)
 
     def cached(self) -> dict[str, Any]:
-        return {"x": self._full.take(1).cache().repeat(), "steps_per_epoch": _ENDLESS, "shuffle": False}
+        specification = self._full.element_spec
+
+        def relax(*parts: Any) -> Any:
+            batch = parts if isinstance(specification, tuple) else parts[0]
+            return tf.nest.map_structure(_with_shape_of, batch, specification)
+
+        cached = tf.data.Dataset.from_tensors(self._first).map(relax).cache().repeat()
+        return {"x": cached, "steps_per_epoch": _ENDLESS, "shuffle": False}
+
+
+def _with_shape_of(tensor: Any, specification: Any) -> Any:
+    """Forget of `tensor`'s shape what `specification` does not know, such as the batch size."""
+    return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=specification.shape)
 
 
 class _PyDatasetSource:
     is_single_use = False
 
     def __init__(self, dataset: Any, batch_size: int) -> None:
-        self._whole = dataset
+        self._first = dataset[0] if dataset.num_batches != 0 else None
         self._full = _FullBatches(dataset, batch_size)
 
     def first_batch(self) -> Any:
-        return self._whole[0] if self._whole.num_batches != 0 else None
+        return self._first
 
     def fit_arguments(self) -> dict[str, Any]:
         return {"x": self._full, "epochs": _ENDLESS}
@@ -127,7 +142,7 @@ class _PyDatasetSource:
         return (self._full[index % len(self._full)] for index in itertools.count())
 
     def cached(self) -> dict[str, Any]:
-        return {"x": _OneBatch(self._whole[0]), "epochs": 1}
+        return {"x": _OneBatch(self._first), "epochs": 1}
 
 
 class _FullBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
