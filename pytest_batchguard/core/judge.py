@@ -22,7 +22,7 @@ from pytest_batchguard.core.model import (
     Verdict,
 )
 from pytest_batchguard.core.quantities import QUANTITIES
-from pytest_batchguard.core.units import format_percent, format_seconds
+from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
 
 MOST_ATTEMPTS = 3
 """Fresh measurements of one case before a verdict falls."""
@@ -52,7 +52,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
         limits: The policy.
     """
     if measurement.failure is not None:
-        return _judge_failure(measurement.failure, measurement.notes)
+        return _judge_failure(measurement.failure, measurement.notes, limits)
     checks = (*_absolute_checks(measurement, limits), *_baseline_checks(measurement, baseline, limits))
     verdicts = {check.verdict for check in checks} | {Verdict.PASSED if baseline else Verdict.NO_BASELINE}
     verdict = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
@@ -98,10 +98,11 @@ def tolerated(asked: float, spread: float | None) -> float:
     return max(asked, _SPREADS_TOLERATED * (spread or 0.0))
 
 
-def _judge_failure(failure: Failure, notes: tuple[str, ...]) -> Judgement:
-    out_of_memory = failure.kind in {FailureKind.OOM, FailureKind.HOST_OOM}
-    verdict = Verdict.DOES_NOT_FIT if out_of_memory else Verdict.BROKEN
-    return Judgement(verdict=verdict, reason=failure.message, notes=notes)
+def _judge_failure(failure: Failure, notes: tuple[str, ...], limits: Limits) -> Judgement:
+    if failure.kind not in {FailureKind.OOM, FailureKind.HOST_OOM}:
+        return Judgement(Verdict.BROKEN, reason=failure.message, notes=notes)
+    budget = "" if limits.memory_budget is None else f"; the budget is {format_bytes(limits.memory_budget)}"
+    return Judgement(Verdict.DOES_NOT_FIT, reason=failure.message + budget, notes=notes)
 
 
 def _absolute_checks(measurement: Measurement, limits: Limits) -> Iterator[Check]:
@@ -115,6 +116,9 @@ def _absolute_checks(measurement: Measurement, limits: Limits) -> Iterator[Check
             learns = loss.decrease > 0 or limits.min_loss_decrease < 0
             check = _at_least("min_loss_decrease", loss.decrease, limits.min_loss_decrease, Verdict.UNHEALTHY)
             yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
+            # A loss that exploded at once falls ever after; it is held against the untrained model's too.
+            untrained = loss.curve[0]
+            yield _at_most("diverged_loss", loss.last, untrained + abs(untrained), Verdict.UNHEALTHY)
     if memory and limits.max_memory is not None:
         yield _at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
     if throughput and limits.min_throughput is not None:

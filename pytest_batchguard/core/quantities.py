@@ -24,7 +24,7 @@ class Quantity:
 
 
 def _pace(value: float) -> str:
-    return f"{value:.3g} yardsticks/step"
+    return f"{value:.3g} yardsticks"
 
 
 QUANTITIES = {
@@ -34,6 +34,7 @@ QUANTITIES = {
     "min_throughput": Quantity("throughput", False, units.format_rate),
     "pace": Quantity("pace", True, _pace),
     "finite_loss": Quantity("steps with a finite loss", False, lambda value: f"{value:.0f}"),
+    "diverged_loss": Quantity("loss at the end", True, units.format_loss),
     "min_loss_decrease": Quantity("loss decrease", False, units.format_percent),
     "loss_decrease": Quantity("loss decrease", False, units.format_percent),
 }

@@ -31,9 +31,16 @@ def cpu_allocator_environment(limit_bytes: int) -> dict[str, str]:
     return {"TF_CPU_ALLOCATOR_USE_BFC": "1", "TF_CPU_BFC_MEM_LIMIT_IN_MB": str(max(1, limit_bytes // _MIB))}
 
 
-def region_bytes(limit_bytes: int) -> int:
-    """Return how much to reserve first so that the allocator's pool is one region; its pages are never touched."""
-    return int(min(limit_bytes * _REGION_SHARE, _LARGEST_REGION))
+def region_bytes(limit_bytes: int, peak_so_far: int) -> int:
+    """Return how much to reserve so that what follows comes out of one region; its pages are never touched.
+
+    Args:
+        limit_bytes: What the allocator may hand out.
+        peak_so_far: Its peak bytes in use, of the model's weights say. A pool that grew by doubling holds at most
+            twice as much, which the new region cannot have.
+    """
+    free = limit_bytes - 2 * peak_so_far
+    return max(0, int(min(free * _REGION_SHARE, _LARGEST_REGION)))
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,6 @@ class ChildPlugin:
         for name, nothing in _SELECTS_TESTS.items():
             setattr(option, name, nothing)
         option.basetemp = self._assignment.temporary_directory
-        # What C++ code writes then goes to the process's own output, where it outlives a crash.
-        option.capture = "no" if option.capture == "no" else "sys"
         config.args = [self._assignment.target]
         config.stash[ACTIVE] = (self._assignment.plan, self._send)
 

@@ -136,14 +136,16 @@ class CaseRunner:
         if plan.kind is Pass.MEMORY:
             environment |= cpu_allocator_environment(plan.budget_bytes or plan.device.memory_bytes)
         function = item.nodeid.partition("::")[2].partition("[")[0]
+        captures = self._config.getoption("capture") != "no"
+        # What C++ code writes then goes to the process's own output, where it outlives a crash.
+        capture = f"--capture={'sys' if captures else 'no'}"
         assignment = Assignment(
-            arguments=tuple(map(str, invocation.args)),
+            arguments=(*map(str, invocation.args), capture),
             target=f"{item.path}::{function}",
             node_id=item.nodeid,
             plan=plan,
             temporary_directory=self._path(f"tmp-{self._processes}"),
         )
-        captures = self._config.getoption("capture") != "no"
         return Job(
             entry=_ENTRY,
             payload=assignment,

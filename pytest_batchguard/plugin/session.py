@@ -127,6 +127,7 @@ class GuardSession:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show the table, what was not compared and what was written."""
         width = terminalreporter._tw.fullwidth  # noqa: SLF001
+        terminalreporter.ensure_newline()
         terminalreporter.section(f"batchguard on {self._device.key}", sep="=")
         for line in self._summary(width):
             terminalreporter.write_line(line)

@@ -17,7 +17,7 @@ from pytest_batchguard.core.units import (
 )
 
 SUMMARY_HEAD = ("case", "verdict", "peak memory", "images/s", "loss")
-CHECK_HEAD = ("", "measured", "baseline", "limit")
+CHECK_HEAD = ("", "measured", "baseline", "change", "limit")
 UPDATE_HEAD = ("case", "peak memory", "images/s", "loss decrease")
 NOTHING = "–"
 
@@ -42,8 +42,8 @@ def summary_row(result: CaseResult) -> CaseRow:
     memory = throughput = loss = NOTHING
     if measurement and measurement.memory:
         memory = format_bytes(measurement.memory.peak_bytes)
-        if result.limits.memory_budget:
-            memory += f" of {format_bytes(result.limits.memory_budget)}"
+    if result.limits.memory_budget:
+        memory += f" of {format_bytes(result.limits.memory_budget)}"
     if measurement and measurement.throughput:
         throughput = format_rate(measurement.throughput.images_per_second).removesuffix(" images/s")
         change = speed_change(result)
@@ -64,20 +64,18 @@ def speed_change(result: CaseResult) -> str:
 
 
 def check_rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
-    """Return a row a check: metric, measured, baseline, limit."""
+    """Return a row a check: metric, measured, baseline, change, limit."""
     rows: list[tuple[str, ...]] = []
     for check in checks:
         quantity = QUANTITIES[check.quantity]
-        measured = quantity.format(check.measured)
-        baseline = NOTHING
+        baseline = change = NOTHING
         limit = ("≤ " if quantity.lower_is_better else "≥ ") + quantity.format(check.limit)
         if check.baseline is not None:
             baseline = quantity.format(check.baseline)
-            if check.baseline:
-                measured += f" ({format_change(check.measured / check.baseline)})"
+            change = format_change(check.measured / check.baseline) if check.baseline else NOTHING
             sign = "+" if quantity.lower_is_better else "−"
             limit += f" ({sign}{format_percent(check.allowance or 0.0)})"
-        rows.append((quantity.label, measured, baseline, limit))
+        rows.append((quantity.label, quantity.format(check.measured), baseline, change, limit))
     return rows
 
 
@@ -87,8 +85,11 @@ def throughput_row(result: CaseResult) -> tuple[str, ...] | None:
     if not measurement or not measurement.throughput:
         return None
     accepted = result.baseline.throughput if result.baseline else None
-    baseline = format_rate(accepted.images_per_second) if accepted else NOTHING
-    return ("throughput", format_rate(measurement.throughput.images_per_second), baseline, "judged by pace")
+    rate = measurement.throughput.images_per_second
+    if accepted is None:
+        return ("throughput", format_rate(rate), NOTHING, NOTHING, NOTHING)
+    change = format_change(rate / accepted.images_per_second)
+    return ("throughput", format_rate(rate), format_rate(accepted.images_per_second), change, "judged by pace")
 
 
 def time_line(result: CaseResult) -> str:

@@ -50,12 +50,13 @@ def seed_everything(seed: int) -> None:
 def memory_meter(plan: Plan) -> MemoryMeter:
     """Return the meter of the plan's device, its pool made one region first where that is asked for."""
     device = "GPU:0" if plan.device.is_gpu else "CPU:0"
-    if plan.kind is Pass.MEMORY:
-        _reserve_region(region_bytes(plan.budget_bytes or plan.device.memory_bytes))
-    return MemoryMeter(
+    meter = MemoryMeter(
         reset=lambda: tf.config.experimental.reset_memory_stats(device),
         read_peak=lambda: int(tf.config.experimental.get_memory_info(device)["peak"]),
     )
+    if plan.kind is Pass.MEMORY:
+        _reserve_region(region_bytes(plan.budget_bytes or plan.device.memory_bytes, meter.read_peak()))
+    return meter
 
 
 def host_peak_bytes() -> int:
