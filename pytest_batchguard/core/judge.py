@@ -41,6 +41,7 @@ _NOISY = {"pace", "peak_memory", "min_throughput", "max_memory"}
 _AGREEING = 2
 _SPREADS_TOLERATED = 2
 _INPUT_BOUND = 0.2
+_TIGHT = 0.95
 
 
 def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Judgement:
@@ -60,7 +61,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
         verdict=verdict,
         checks=checks,
         reason=_reason(verdict, checks),
-        notes=(*_notes(measurement, baseline), *_improvements(measurement, baseline, limits)),
+        notes=(*_notes(measurement, baseline, limits), *_improvements(measurement, baseline, limits)),
         changes=explain_changes(baseline, measurement) if baseline else (),
     )
 
@@ -186,8 +187,14 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...]) -> str:
     return "; ".join(phrases)
 
 
-def _notes(measurement: Measurement, baseline: Baseline | None) -> Iterator[str]:
+def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[str]:
     yield from measurement.notes
+    memory = measurement.memory
+    if memory and limits.memory_budget and memory.peak_bytes > _TIGHT * limits.memory_budget:
+        yield f"tight: the peak is {format_percent(memory.peak_bytes / limits.memory_budget)} of the budget"
+    if memory and memory.other_processes:
+        held = f", {format_bytes(memory.device_used_bytes)} are in use in all" if memory.device_used_bytes else ""
+        yield f"{memory.other_processes} other processes are on the device{held}"
     if measurement.retraces:
         yield f"the training function was traced again {measurement.retraces} times in steady state"
     throughput, breakdown = measurement.throughput, measurement.breakdown

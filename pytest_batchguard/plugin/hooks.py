@@ -33,6 +33,11 @@ def pytest_configure(config: pytest.Config) -> None:
         start(config)
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say that guards are off; where they are on, the session says on what."""
+    return None if guards_run(config) else "batchguard: off, `pytest --batchguard` runs the guards"
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Turn each guard into its cases."""

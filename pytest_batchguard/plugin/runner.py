@@ -96,7 +96,9 @@ class CaseRunner:
     def _launcher(self, kind: Pass) -> Launcher:
         if not self._forks:
             return SpawnLauncher()
-        return ForkLauncher(_PRELOAD, _server_environment(kind), sys.path, self._path(f"server-{kind.value}"))
+        # pytest's own modules too: what this process has loaded, each child would load anew.
+        preload = (*_PRELOAD, *(name for name in sys.modules if name.startswith("_pytest.")))
+        return ForkLauncher(preload, _server_environment(kind), sys.path, self._path(f"server-{kind.value}"))
 
     def _path(self, name: str) -> str:
         return os.path.join(self._scratch.name, name)  # noqa: PTH118 -- a job's paths are texts
@@ -128,6 +130,9 @@ class CaseRunner:
             killed = _kernel_kills() > killed_before
             failure = _failure(ending, attempt.output, timeout_seconds, phase, killed_by_kernel=killed)
             attempt.measurement = _failed(plan, failure)
+        elif attempt.measurement is not None and oom.was_tight(_tail(job.output_path)):
+            note = "tight: the allocator had to collect its free regions to go on"
+            attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, note))
         return attempt
 
     def _job(self, item: pytest.Item, plan: Plan) -> Job:

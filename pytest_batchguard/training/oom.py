@@ -51,6 +51,11 @@ def classify_text(text: str) -> Failure | None:
     return Failure(kind, _describe(text, kind, certain=certain), certain)
 
 
+def was_tight(output: str) -> bool:
+    """Return whether the allocator said that it had to give regions back to go on."""
+    return "Garbage collection: deallocate free memory regions" in output
+
+
 def condense(error: BaseException) -> str:
     """Return an error's own words: no graph dumps, no stack of the framework, at most a few lines."""
     kept = [line.strip() for line in str(error).splitlines() if not _NOISE.match(line)]

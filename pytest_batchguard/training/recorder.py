@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_batchguard.core.model import Measurement, MemoryFigures
+from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import loss_figures
@@ -110,7 +110,7 @@ class Recorder:
         return replace(
             measurement,
             steps=self._steps_seen,
-            memory=MemoryFigures(max(self._peaks), runtime.host_peak_bytes()) if self._peaks else self._plan.memory,
+            memory=runtime.memory_figures(self._plan, max(self._peaks)) if self._peaks else self._plan.memory,
             throughput=self._throughput.figures() if self._throughput else None,
             loss=loss_figures(judged) if self._throughput else None,
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 
 import keras
 import tensorflow as tf
 
-from pytest_batchguard.core.model import Provenance
+from pytest_batchguard.core.model import MemoryFigures, Provenance
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.errors import DeviceError
 from pytest_batchguard.measure.memory import MemoryMeter, region_bytes
+from pytest_batchguard.measure.nvml import GpuUse, gpu_use, opened_nvml
 
 _MIB = 2**20
 
@@ -59,8 +61,26 @@ def memory_meter(plan: Plan) -> MemoryMeter:
     return meter
 
 
-def host_peak_bytes() -> int:
-    """Return the process's peak resident size, in bytes."""
+def memory_figures(plan: Plan, peak_bytes: int) -> MemoryFigures:
+    """Return the peak with what NVML says of the card and what the host held."""
+    use = _gpu_use(plan)
+    return MemoryFigures(
+        peak_bytes=peak_bytes,
+        host_peak_bytes=_host_peak_bytes(),
+        reserved_bytes=use.process_bytes if use else None,
+        device_used_bytes=use.used_bytes if use else None,
+        other_processes=use.other_processes if use else None,
+    )
+
+
+def _gpu_use(plan: Plan) -> GpuUse | None:
+    if plan.device.uuid is None:
+        return None
+    with opened_nvml() as pynvml:
+        return gpu_use(pynvml, plan.device.uuid, os.getpid()) if pynvml else None
+
+
+def _host_peak_bytes() -> int:
     if sys.platform == "win32":
         import psutil
 

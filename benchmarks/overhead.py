@@ -1,0 +1,173 @@
+"""What the plugin costs: installed but unused, for a suite of small cases, and for the isolation of one case.
+
+    python benchmarks/overhead.py
+
+Prints and writes benchmarks/results/overhead.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from record import record, table
+
+UNUSED_PAIRS = 15
+CASES = 8
+SUITES = 1
+
+PROJECT = """
+import numpy
+import pytest
+
+def small_model():
+    import keras
+
+    model = keras.Sequential([
+        keras.Input((32, 32, 1)),
+        keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(10),
+    ])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+def images(count=256):
+    chance = numpy.random.default_rng(0)
+    labels = chance.integers(0, 10, count)
+    x = chance.normal(size=(count, 32, 32, 1)).astype("float32") + labels[:, None, None, None]
+    return x, labels
+"""
+
+GUARDS = """
+import pytest
+from project import images, small_model
+
+@pytest.mark.batchguard(batch_size=[4, 8, 12, 16, 20, 24, 28, 32], image_size=32)
+def test_trains(batchguard):
+    batchguard.train(small_model(), images())
+"""
+
+TIMES = """
+import json, os, time
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    begin = time.perf_counter()
+    try:
+        return (yield)
+    finally:
+        who = "parent" if item.config.pluginmanager.has_plugin("batchguard-session") else "child"
+        with open(os.environ["BENCHMARK_TIMES"], "a") as file:
+            file.write(json.dumps([who, item.nodeid, time.perf_counter() - begin]) + "\\n")
+"""
+
+SCRIPT = """
+import sys
+from project import images, small_model
+
+batch_size, steps = int(sys.argv[1]), int(sys.argv[2])
+x, y = images()
+model = small_model()
+epochs = -(-steps * batch_size // len(x))
+model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+"""
+
+
+def unused() -> list[str]:
+    """Return the cost of the plugin in a run that has no guards, in CPU time and in wall time."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_nothing.py").write_text("def test_nothing():\n    pass\n", encoding="utf-8")
+        differences: dict[str, list[float]] = {"CPU": [], "wall": []}
+        for _ in range(UNUSED_PAIRS):
+            without = _collect(folder, "-p", "no:batchguard")
+            with_plugin = _collect(folder)
+            for name, before, after in zip(differences, without, with_plugin, strict=True):
+                differences[name].append((after - before) * 1000)
+    rows = [[f"{name} time", f"{median(values):.1f} ms"] for name, values in differences.items()]
+    return [
+        f"Installed but unused, added to `pytest --collect-only` (median of {UNUSED_PAIRS} pairs; target 5 ms):",
+        "",
+        *table(["", "added"], rows),
+    ]
+
+
+def _collect(folder: str, *arguments: str) -> tuple[float, float]:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments, folder]
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder)
+    _, _, usage = os.wait4(process.pid, 0)
+    return usage.ru_utime + usage.ru_stime, time.perf_counter() - begin
+
+
+def suite() -> list[str]:
+    """Return the time of 8 small cases in one guarded run and in separate runs of Python."""
+    guarded, plain, doubled, isolation = [], [], [], []
+    for _ in range(SUITES):
+        with tempfile.TemporaryDirectory() as folder:
+            seconds, steps, added = _guarded_suite(Path(folder))
+            guarded.append(seconds)
+            isolation.append(added)
+            training = sum(_script(folder, batch_size, count) for batch_size, count in steps.items())
+            plain.append(training)
+            doubled.append(training + sum(_script(folder, batch_size, 6) for batch_size in steps))
+    rows = [
+        ["one guarded run, both passes of every case", f"{median(guarded):.1f} s", ""],
+        [
+            "8 Python runs of the throughput pass's steps",
+            f"{median(plain):.1f} s",
+            f"{median(guarded) / median(plain):.2f}",
+        ],
+        [
+            "16 Python runs of both passes' steps",
+            f"{median(doubled):.1f} s",
+            f"{median(guarded) / median(doubled):.2f}",
+        ],
+    ]
+    return [
+        f"{CASES} small cases (median of {SUITES}; target: at most half of separate runs of the same steps):",
+        "",
+        *table(["", "time", "guarded ÷ this"], rows),
+        "",
+        f"What isolation adds to a case, both passes together (target 0.5 s): {median(isolation):.2f} s",
+    ]
+
+
+def _guarded_suite(folder: Path) -> tuple[float, dict[int, int], float]:
+    for name, text in {"project.py": PROJECT, "test_guards.py": GUARDS, "conftest.py": TIMES}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    times = folder / "times.txt"
+    command = [sys.executable, "-m", "pytest", "-q", "--batchguard", "--batchguard-json", "figures.json"]
+    begin = time.perf_counter()
+    environment = {**os.environ, "BENCHMARK_TIMES": str(times)}
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begin
+    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    steps = {case["measurement"]["batch_size"]: case["measurement"]["steps"] for case in figures["cases"]}
+    added: dict[str, float] = {}
+    for line in times.read_text(encoding="utf-8").splitlines():
+        who, node_id, spent = json.loads(line)
+        added[node_id] = added.get(node_id, 0.0) + (spent if who == "parent" else -spent)
+    # The first case also waits for the servers to import TensorFlow.
+    return seconds, steps, median(list(added.values())[1:])
+
+
+def _script(folder: str, batch_size: int, steps: int) -> float:
+    script = Path(folder, "script.py")
+    script.write_text(SCRIPT, encoding="utf-8")
+    begin = time.perf_counter()
+    subprocess.run(
+        [sys.executable, str(script), str(batch_size), str(steps)], cwd=folder, check=True, stderr=subprocess.DEVNULL
+    )
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    record("overhead", "python benchmarks/overhead.py", [*unused(), "", *suite()])
