@@ -32,15 +32,15 @@ def median_interval(values: Sequence[float], *, confidence: float = 0.95, seed: 
     return medians[int(tail * _RESAMPLES)], medians[min(_RESAMPLES - 1, math.ceil((1 - tail) * _RESAMPLES) - 1)]
 
 
-def has_settled(step_seconds: Sequence[float]) -> bool:
+def has_settled(paces: Sequence[float]) -> bool:
     """Return whether the first window is no slower than the rest by more than a quarter.
 
     Args:
-        step_seconds: Mean step time of each window after the warm-up, in the order measured.
+        paces: Step time in yardsticks of each window after the warm-up, in the order measured.
     """
-    if len(step_seconds) < 3:  # noqa: PLR2004 -- fewer windows show no trend
+    if len(paces) < 3:  # noqa: PLR2004 -- fewer windows show no trend
         return True
-    return step_seconds[0] <= _UNSETTLED * median(step_seconds[1:])
+    return paces[0] <= _UNSETTLED * median(paces[1:])
 
 
 def quarter_means(values: Sequence[float]) -> tuple[float, float]:

@@ -100,7 +100,7 @@ class ThroughputMeter:
             window_steps=self._window_steps,
             step_seconds=tuple(self._windows),
             yardstick_seconds=tuple(beside),
-            settled=has_settled(self._windows),
+            settled=has_settled(paces),
         )
 
     def _warm_up(self, synchronise: Callable[[], object]) -> None:

@@ -59,7 +59,8 @@ class GuardSession:
         self._strict = bool(self._option("batchguard_strict"))
         directory = config.rootpath / self._option("batchguard_baselines")
         self._file = baselines.read(baselines.path_for(directory, self._device))
-        if any(self._option(name) for name in _WRITING):
+        self._writes = any(self._option(name) for name in _WRITING)
+        if self._writes:
             baselines.check_writable(directory)
         self._guarding = CaseGuarding(
             accepted=self._file.cases,
@@ -78,11 +79,11 @@ class GuardSession:
     def pytest_report_header(self) -> list[str]:
         """Say what the guards train on, within which budget, against which file."""
         budget = format_bytes(self._budget) if self._budget else "none"
-        file = _relative(self._file.path, self._config)
-        cases = "not there yet" if not self._file.path.exists() else f"{len(self._file.cases)} cases"
+        folder = _relative(self._file.path.parent, self._config)
+        cases = f"{len(self._file.cases)} cases" if self._file.path.exists() else "none yet"
         return [
-            f"batchguard: on, {self._device.name}, {format_bytes(self._device.memory_bytes)}, budget {budget}",
-            f"batchguard: baselines {file} ({cases})",
+            f"batchguard: on, {self._device.key}, {format_bytes(self._device.memory_bytes)}, budget {budget}",
+            f"batchguard: baselines of this device in {folder}: {cases}",
         ]
 
     def pytest_sessionstart(self) -> None:
@@ -117,7 +118,8 @@ class GuardSession:
         if not self._results and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
         if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            return  # interrupted or worse: nothing is written
+            self._file_error = "the run did not come to its end" if self._writes else ""
+            return
         try:
             self._write(green=exitstatus == pytest.ExitCode.OK)
         except (BaselineFileError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from pytest_batchguard.core.model import Baseline, CaseResult, Verdict
@@ -13,14 +14,21 @@ def summary_lines(results: Sequence[CaseResult], width: int) -> list[str]:
     """Return the table and the notes of the cases that did not fail; failures speak for themselves."""
     lines = columns(rows.SUMMARY_HEAD, [rows.summary_row(result).cells for result in results], width)
     for result in results:
-        name = rows.short_name(result.node_id)
-        if not result.judgement.verdict.fails:
-            lines += [f"{name}: {note}" for note in result.judgement.notes]
-        if result.judgement.verdict is Verdict.INCONCLUSIVE:
-            lines.append(f"{name}: INCONCLUSIVE: {result.judgement.reason}")
-        if len(result.attempts) > 1 and not result.judgement.verdict.fails:
-            lines += [f"{name}: {line}" for line in rows.attempt_lines(result)]
+        remarks = _remarks(result)
+        if remarks:
+            lines.append(f"{rows.short_name(result.node_id)}:")
+        for remark in remarks:
+            lines += textwrap.wrap(remark, width, initial_indent="  ", subsequent_indent="    ")
     return lines
+
+
+def _remarks(result: CaseResult) -> list[str]:
+    if result.judgement.verdict.fails:
+        return []
+    remarks = list(result.judgement.notes)
+    if result.judgement.verdict is Verdict.INCONCLUSIVE:
+        remarks.insert(0, f"INCONCLUSIVE: {result.judgement.reason}")
+    return [*remarks, *rows.attempt_lines(result)]
 
 
 def without_baseline_lines(results: Sequence[CaseResult], file: str) -> list[str]:
@@ -30,8 +38,9 @@ def without_baseline_lines(results: Sequence[CaseResult], file: str) -> list[str
         return []
     cases = "1 case was" if len(missing) == 1 else f"{len(missing)} cases were"
     return [
-        f"NOTHING WAS COMPARED: {cases} trained, but have no baseline in {file}",
-        "fit and loss were judged; to record memory, throughput and loss: pytest --batchguard-update-new",
+        f"NOTHING WAS COMPARED: {cases} trained, but there is no baseline in",
+        f"  {file}",
+        "Fit and loss were judged; to record the rest: pytest --batchguard-update-new",
     ]
 
 
