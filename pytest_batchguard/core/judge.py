@@ -7,7 +7,9 @@ that the project set, and is it as good as the baseline of this device. The verd
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pytest_batchguard.core.explain import explain_changes
 from pytest_batchguard.core.model import (
@@ -21,7 +23,7 @@ from pytest_batchguard.core.model import (
     ThroughputFigures,
     Verdict,
 )
-from pytest_batchguard.core.quantities import QUANTITIES
+from pytest_batchguard.core.quantities import NOISY_QUANTITIES, QUANTITIES
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
 
 MOST_ATTEMPTS = 3
@@ -37,7 +39,6 @@ _WORST_FIRST = (
     Verdict.PASSED,
 )
 _ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
-_NOISY = {"pace", "peak_memory", "min_throughput", "max_memory"}
 _AGREEING = 2
 _SPREADS_TOLERATED = 2
 _INPUT_BOUND = 0.2
@@ -70,28 +71,35 @@ def wants_another_attempt(attempts: Sequence[Judgement]) -> bool:
     """Return whether a fresh process should measure the case again before a verdict falls.
 
     Only memory and throughput are measured again: the loss of a seeded run does not change by trying. Two attempts
-    that agree are enough, three are the most.
+    that breach the same limit beyond doubt are enough, three attempts are the most.
     """
     last = attempts[-1]
-    noisy = all(check.quantity in _NOISY for check in last.breaches)
-    if last.verdict not in _ALARMS or not noisy or len(attempts) >= MOST_ATTEMPTS:
-        return False
-    return sum(attempt.verdict is Verdict.REGRESSED for attempt in attempts) < _AGREEING
+    noisy = all(check.quantity in NOISY_QUANTITIES for check in last.breaches)
+    return last.verdict in _ALARMS and noisy and len(attempts) < MOST_ATTEMPTS and not _confirmed(attempts)
 
 
 def conclude(attempts: Sequence[Judgement]) -> Judgement:
     """Return what several judgements of one case, each from a fresh process, come to together.
 
-    One attempt without a breach refutes the alarm. If every attempt breached, it is `regressed` when two were beyond
-    doubt (or the only one was), else `inconclusive`.
+    One attempt without a breach refutes the alarm. If every attempt breached, it is `regressed` when two breached the
+    same limit beyond doubt, else `inconclusive`. What is not measured again stands as it is.
     """
     last = attempts[-1]
-    if last.verdict not in _ALARMS:
+    if last.verdict not in _ALARMS or len(attempts) == 1:
         return last
-    certain = [attempt for attempt in attempts if attempt.verdict is Verdict.REGRESSED]
-    if len(certain) >= min(_AGREEING, len(attempts)):
-        return certain[-1]
-    return next(attempt for attempt in reversed(attempts) if attempt.verdict is Verdict.INCONCLUSIVE)
+    confirmed = _confirmed(attempts)
+    if confirmed:
+        return next(attempt for attempt in reversed(attempts) if confirmed & _regressed_quantities(attempt))
+    return last if last.verdict is Verdict.INCONCLUSIVE else replace(last, verdict=Verdict.INCONCLUSIVE)
+
+
+def _confirmed(attempts: Sequence[Judgement]) -> set[str]:
+    counts = Counter(quantity for attempt in attempts for quantity in _regressed_quantities(attempt))
+    return {quantity for quantity, count in counts.items() if count >= _AGREEING}
+
+
+def _regressed_quantities(judgement: Judgement) -> set[str]:
+    return {check.quantity for check in judgement.checks if check.verdict is Verdict.REGRESSED}
 
 
 def tolerated(asked: float, spread: float | None) -> float:

@@ -24,7 +24,7 @@ class Quantity:
 
 
 def _pace(value: float) -> str:
-    return f"{value:.3g} yardsticks"
+    return f"{units.format_number(value)} yardsticks"
 
 
 QUANTITIES = {
@@ -38,3 +38,6 @@ QUANTITIES = {
     "min_loss_decrease": Quantity("loss decrease", False, units.format_percent),
     "loss_decrease": Quantity("loss decrease", False, units.format_percent),
 }
+
+NOISY_QUANTITIES = {"pace", "peak_memory", "min_throughput", "max_memory"}
+"""What a fresh process may measure differently; the rest is the same every time."""

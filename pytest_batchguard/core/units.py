@@ -81,7 +81,7 @@ def format_bytes(size: float) -> str:
 
 def format_rate(images_per_second: float) -> str:
     """Format a throughput: `812 images/s`, `14.2 images/s`."""
-    return f"{_three_digits(images_per_second)} images/s"
+    return f"{format_number(images_per_second)} images/s"
 
 
 def format_change(ratio: float) -> str:
@@ -92,19 +92,19 @@ def format_change(ratio: float) -> str:
 
 def format_percent(fraction: float) -> str:
     """Format a fraction: 0.385 is `38.5 %`."""
-    return f"{fraction * 100:.3g} %"
+    return f"{format_number(fraction * 100)} %"
 
 
 def format_seconds(seconds: float) -> str:
     """Format a duration: `12.4 ms`, `3.10 s`."""
     if abs(seconds) < 1:
-        return f"{_three_digits(seconds * 1000)} ms"
-    return f"{_three_digits(seconds)} s"
+        return f"{format_number(seconds * 1000)} ms"
+    return f"{format_number(seconds)} s"
 
 
 def format_loss(loss: float) -> str:
     """Format a loss to three significant digits; not-a-number and infinity by name."""
-    return f"{loss:#.3g}" if math.isfinite(loss) else str(loss)
+    return f"{loss:#.3g}".removesuffix(".") if math.isfinite(loss) else str(loss)
 
 
 def round_significant(number: float, digits: int = 4) -> float:
@@ -112,7 +112,6 @@ def round_significant(number: float, digits: int = 4) -> float:
     return float(f"{number:.{digits}g}") if math.isfinite(number) else number
 
 
-def _three_digits(number: float) -> str:
-    if abs(number) >= 100:  # noqa: PLR2004
-        return f"{number:,.0f}"
-    return f"{number:.3g}"
+def format_number(number: float) -> str:
+    """Format a bare number to three significant digits, whole ones in full: `3.24`, `3,310`."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"  # noqa: PLR2004

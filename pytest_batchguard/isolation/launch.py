@@ -32,6 +32,8 @@ class Child(Protocol):
 
     channel: socket.socket
     pid: int
+    end_event: int | None
+    """Readable when the process has ended, where its channel alone would not tell: a worker may hold that open."""
 
     def wait(self, seconds: float) -> int | None:
         """Return the exit code, negative for a signal; `None` if it still runs after `seconds`."""
@@ -81,11 +83,14 @@ class ForkLauncher:
         if self._process.poll() is not None:
             self.close()
             self._start()
+        try:
+            body = pickle.dumps(job)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise IsolationError(f"the process could not be started: {error}") from error
         if not self._ready:
             self._await_ready()
         ours, theirs = socket.socketpair()
         with theirs:
-            body = pickle.dumps(job)
             try:
                 socket.send_fds(self._control, [LENGTH.pack(len(body))], [theirs.fileno()])
                 self._control.sendall(body)
@@ -144,11 +149,17 @@ class ForkLauncher:
             )
 
     def _await_ready(self) -> None:
-        self.next_message("ready")
+        try:
+            self.next_message("ready")
+        except IsolationError:
+            self._process.wait()  # it has said why and ends; the next launch starts another
+            raise
         self._ready = True
 
 
 class _ForkedChild:
+    end_event: int | None = None  # the server kills what is left of the group, and with it the channel closes
+
     def __init__(self, launcher: ForkLauncher, channel: socket.socket, pid: int) -> None:
         self.channel = channel
         self.pid = pid
@@ -184,7 +195,7 @@ class SpawnLauncher:
             )
             try:
                 process.start()
-            except (OSError, pickle.PicklingError, TypeError) as error:
+            except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
                 raise IsolationError(f"the process could not be started: {error}") from error
         return _SpawnedChild(process, ours)
 
@@ -196,6 +207,7 @@ class _SpawnedChild:
     def __init__(self, process: Any, channel: socket.socket) -> None:
         self.channel = channel
         self.pid: int = process.pid
+        self.end_event: int | None = _end_event(process)
         self._process = process
 
     def wait(self, seconds: float) -> int | None:
@@ -204,10 +216,20 @@ class _SpawnedChild:
         return code
 
     def kill(self) -> None:
+        _kill_group(self.pid)
         if self._process.exitcode is None:
-            _kill_group(self.pid)
             self._process.kill()
             self._process.join(10)
+        if self.end_event not in {None, self._process.sentinel}:
+            os.close(self.end_event)
+            self.end_event = None
+
+
+def _end_event(process: Any) -> int | None:
+    if hasattr(os, "pidfd_open"):
+        return os.pidfd_open(process.pid)
+    # A worker of the child holds the sentinel's pipe open too; where there is nothing better, it will have to do.
+    return process.sentinel if os.name == "posix" else None
 
 
 def _run_spawned(job: Job, channel: socket.socket) -> None:

@@ -50,7 +50,7 @@ class Decoder:
     def _message(body: bytes) -> dict[str, Any]:
         try:
             message = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise IsolationError(f"the process sent what is not a message: {body[:60]!r}") from error
         if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
             raise IsolationError(f"the process sent what is not a message: {body[:60]!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import select
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,10 +66,18 @@ def supervise(child: Child, timeout_seconds: float, on_message: Callable[[dict[s
 
 def _follow(child: Child, deadline: float, on_message: Callable[[dict[str, Any]], None]) -> Ending:
     decoder = Decoder()
+    events: list[socket.socket | int] = [child.channel]
+    if child.end_event is not None:
+        events.append(child.end_event)
     while True:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([child.channel], [], [], left)[0]:
+        ready = select.select(events, [], [], left)[0] if left > 0 else []
+        if not ready:
             return Ending(EndingKind.TIMEOUT)
+        if child.channel not in ready:
+            child.kill()  # what the child left behind, and with it the channel closes
+            events = [child.channel]
+            continue
         try:
             chunk = child.channel.recv(_CHUNK)
         except ConnectionResetError:
@@ -79,9 +88,16 @@ def _follow(child: Child, deadline: float, on_message: Callable[[dict[str, Any]]
             received = decoder.feed(chunk)
         except IsolationError as error:
             return Ending(EndingKind.GARBAGE, detail=str(error))
-        for message in received:
-            if message["kind"] == "end":
-                return Ending(EndingKind.COMPLETE)
-            if message["kind"] == "error":
-                return Ending(EndingKind.ERROR, detail=message.get("traceback", ""))
-            on_message(message)
+        ending = _hand_on(received, on_message)
+        if ending is not None:
+            return ending
+
+
+def _hand_on(received: list[dict[str, Any]], on_message: Callable[[dict[str, Any]], None]) -> Ending | None:
+    for message in received:
+        if message["kind"] == "end":
+            return Ending(EndingKind.COMPLETE)
+        if message["kind"] == "error":
+            return Ending(EndingKind.ERROR, detail=message.get("traceback", ""))
+        on_message(message)
+    return None

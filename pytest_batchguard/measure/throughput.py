@@ -18,14 +18,23 @@ from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.yardstick import Yardstick
 
-WINDOWS = 6
-"""Windows measured; the median over them is the figure."""
+FEWEST_WINDOWS = 6
+MOST_WINDOWS = 20
+"""Windows are added until the interval of the median pace is narrow, within these bounds."""
+
+NARROW_INTERVAL = 0.08
+"""Width of that interval, relative to the pace, at which measuring may end."""
 
 SHORTEST_WINDOW_SECONDS = 0.12
 """Shorter windows measure the scheduler."""
 
+FEWEST_STEPS_IN_WINDOW = 2
+
 PREFETCHED_STEPS = 1
 """Steps after a pause that belong to no window."""
+
+YARDSTICK_SHARE = 0.3
+"""Time of a pause relative to a window's: shorter, the yardstick would miss the drift that the window saw."""
 
 
 @dataclass
@@ -78,7 +87,8 @@ class ThroughputMeter:
             synchronise()
             self._windows.append((self.clock() - self._window_begin) / self._in_window)
             self._pause()
-        return len(self._windows) == WINDOWS
+            return self._has_enough()
+        return False
 
     @property
     def images_per_second(self) -> float:
@@ -88,8 +98,8 @@ class ThroughputMeter:
 
     def figures(self) -> ThroughputFigures:
         """Return what the windows yielded; call it when `step_ended` has returned true."""
-        beside = [(before + after) / 2 for before, after in pairwise(self._yardsticks)]
-        paces = [seconds / yard for seconds, yard in zip(self._windows, beside, strict=True)]
+        beside = self._yardsticks_beside()
+        paces = self._paces()
         low, high = median_interval(paces)
         return ThroughputFigures(
             images_per_second=self.batch_size / median(self._windows),
@@ -113,13 +123,25 @@ class ThroughputMeter:
             self._pause()
 
     def _plan_windows(self) -> None:
-        fewest = math.ceil(self.steps / WINDOWS)
-        if self._step_seconds > 0:
-            fewest = max(fewest, math.ceil(SHORTEST_WINDOW_SECONDS / self._step_seconds))
-        self._window_steps = fewest
+        fewest = math.ceil(SHORTEST_WINDOW_SECONDS / self._step_seconds) if self._step_seconds > 0 else 0
+        self._window_steps = max(fewest, FEWEST_STEPS_IN_WINDOW)
+
+    def _has_enough(self) -> bool:
+        count = len(self._windows)
+        if count < FEWEST_WINDOWS or count * self._window_steps < self.steps:
+            return False
+        low, high = median_interval(self._paces())
+        return count >= MOST_WINDOWS or (high - low) / median(self._paces()) <= NARROW_INTERVAL
+
+    def _yardsticks_beside(self) -> list[float]:
+        return [(before + after) / 2 for before, after in pairwise(self._yardsticks)]
+
+    def _paces(self) -> list[float]:
+        return [seconds / yard for seconds, yard in zip(self._windows, self._yardsticks_beside(), strict=True)]
 
     def _pause(self) -> None:
         if self._yardstick is None:
             self._yardstick = self.build_yardstick()
-        self._yardsticks.append(self._yardstick.seconds())
+        window_seconds = self._window_steps * (self._windows[-1] if self._windows else self._step_seconds)
+        self._yardsticks.append(self._yardstick.seconds(at_least=YARDSTICK_SHARE * window_seconds))
         self._in_window, self._window_begin = 0, None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean
 
 VERSION = 1
 SEED = 1
@@ -26,27 +25,30 @@ class Yardstick:
     Attributes:
         compute: Runs it once and returns when its result is there.
         clock: Seconds, monotonic.
-        runs: How often it is run for one figure.
+        fewest_runs: How often it is run at least for one figure.
     """
 
     compute: Callable[[], object]
     clock: Callable[[], float]
-    runs: int = 6
+    fewest_runs: int = 6
 
     def warm_up(self) -> None:
         """Run it until it is traced and its memory is there."""
         for _ in range(WARMUP_RUNS):
             self.compute()
 
-    def seconds(self) -> float:
+    def seconds(self, at_least: float = 0.0) -> float:
         """Return the mean time of one run, in seconds.
+
+        Args:
+            at_least: Seconds to go on for.
 
         The mean and not the fastest: what slows the steps beside it, a neighbour's bursts included, should slow
         the yardstick alike.
         """
-        return fmean(self._one_run() for _ in range(self.runs))
-
-    def _one_run(self) -> float:
         begin = self.clock()
-        self.compute()
-        return self.clock() - begin
+        runs = 0
+        while runs < self.fewest_runs or self.clock() - begin < at_least:
+            self.compute()
+            runs += 1
+        return (self.clock() - begin) / runs

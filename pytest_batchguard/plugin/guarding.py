@@ -73,7 +73,8 @@ class CaseGuarding:
             attempts.append(attempt)
             judgements.append(judging.judge(attempt.measurement, baseline, policy.limits))
         judgement = judging.conclude(judgements)
-        attempt = attempts[judgements.index(judgement)]
+        # The one that the conclusion speaks of: the same checks, maybe another verdict.
+        attempt = next(a for a, judged in zip(attempts, judgements, strict=True) if judged.checks == judgement.checks)
         result = CaseResult(
             node_id=item.nodeid,
             judgement=judgement,

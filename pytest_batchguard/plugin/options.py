@@ -6,6 +6,7 @@ heavy; values are parsed only when guards run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -63,7 +64,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise ConfigurationError(f"found {text!r}, allowed: seconds, more than 0")
     return seconds
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_batchguard.core.model import Baseline, CaseResult, Check, Verdict
-from pytest_batchguard.core.quantities import QUANTITIES
+from pytest_batchguard.core.quantities import NOISY_QUANTITIES, QUANTITIES
 from pytest_batchguard.core.units import (
     format_bytes,
     format_change,
@@ -33,7 +33,8 @@ class CaseRow:
 
 def short_name(node_id: str) -> str:
     """Return the test's name with its case, without file and classes."""
-    return node_id.rsplit("::", 1)[-1]
+    name, bracket, case = node_id.partition("::")[2].partition("[")
+    return name.rsplit("::", 1)[-1] + bracket + case
 
 
 def summary_row(result: CaseResult) -> CaseRow:
@@ -115,9 +116,9 @@ def attempt_lines(result: CaseResult) -> list[str]:
         shown = [
             f"{QUANTITIES[check.quantity].label} {QUANTITIES[check.quantity].format(check.measured)}"
             for check in attempt.checks
-            if check.quantity in {"pace", "peak_memory"}
+            if check.quantity in NOISY_QUANTITIES
         ]
-        lines.append(f"attempt {number}: {attempt.verdict.value}, {', '.join(shown)}")
+        lines.append(", ".join([f"attempt {number}: {attempt.verdict.value}", *dict.fromkeys(shown)]))
     return lines
 
 

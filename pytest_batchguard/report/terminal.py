@@ -48,9 +48,10 @@ def update_lines(
     changes: Sequence[tuple[str, Baseline | None, Baseline]], dropped: Sequence[str], file: str, width: int
 ) -> list[str]:
     """Return old → new of what an update wrote."""
-    lines = []
+    if not changes and not dropped:
+        return []
+    lines = [f"wrote {file}"]
     if changes:
-        table = [rows.update_row(*change) for change in changes]
-        lines += [f"wrote {file}", *columns(rows.UPDATE_HEAD, table, width)]
+        lines += columns(rows.UPDATE_HEAD, [rows.update_row(*change) for change in changes], width)
     lines += [f"dropped {node_id}: no such case" for node_id in dropped]
     return lines

@@ -7,12 +7,14 @@ byte of the file as it was; it writes a temporary file, syncs it and renames it,
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from filelock import FileLock
@@ -22,6 +24,8 @@ from pytest_batchguard.core.plain import PlainDataError, from_plain, to_plain
 from pytest_batchguard.core.units import round_significant
 from pytest_batchguard.errors import BaselineFileError
 
+_T = TypeVar("_T")
+
 SCHEMA = 1
 _TOP_LEVEL = ("schema", "device", "cases")
 _PARTS = ("memory", "throughput", "loss", "model", "recorded_with")
@@ -30,6 +34,8 @@ _NOT_STORED = {
     "throughput": ("pace_low", "pace_high", "window_steps", "step_seconds", "yardstick_seconds", "settled"),
 }
 _LOCK_SECONDS = 30
+_WIDE = 1_000_000
+_LONGEST_SIMPLE_KEY = 1000  # YAML allows 1024 characters
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,78 @@ def _read_exactly(path: Path) -> str:
 
 
 def _edited(text: str, device: Device, recorded: Mapping[str, Baseline], dropped: set[str]) -> str:
-    head, blocks, tail = _split(text) if text.strip() else (_head(device), {}, "")
-    blocks = {node_id: block for node_id, block in blocks.items() if node_id not in dropped}
-    blocks |= {node_id: _block(node_id, baseline) for node_id, baseline in recorded.items()}
-    return head + "".join(blocks[node_id] for node_id in sorted(blocks)) + tail
+    layout = _layout(text, device)
+    blocks = {node_id: block for node_id, block in layout.blocks.items() if node_id not in dropped}
+    for node_id, baseline in recorded.items():
+        comment = blocks[node_id].comment if node_id in blocks else ""
+        blocks[node_id] = _Block(comment, _entry(node_id, baseline, layout.indent))
+    return layout.head + "".join(blocks[node_id].text for node_id in sorted(blocks)) + layout.tail
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One entry's lines and the comment right above them."""
+
+    comment: str
+    entry: str
+
+    @property
+    def text(self) -> str:
+        return self.comment + self.entry
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A file's text in pieces that give the text again when put together."""
+
+    head: str
+    blocks: dict[str, _Block]
+    tail: str
+    indent: str = "  "
+
+
+def _layout(text: str, device: Device) -> _Layout:
+    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    if root is None:
+        return _Layout("".join(lines) + _head(device), {}, "")
+    found = [pair for pair in root.value if pair[0].value == "cases"]
+    if not found:
+        return _Layout("".join(lines) + "cases:\n", {}, "")
+    key, cases = found[0]
+    if not cases.value or cases.flow_style:
+        until = cases.end_mark.line + (cases.end_mark.column > 0)
+        blocks = {
+            node_id: _Block("", _entry(node_id, baseline, "  ")) for node_id, baseline in _parse(Path(), text).items()
+        }
+        return _Layout("".join(lines[: key.start_mark.line]) + "cases:\n", blocks, "".join(lines[until:]))
+    return _block_layout(lines, cases)
+
+
+def _block_layout(lines: list[str], cases: Any) -> _Layout:
+    end = len(lines) if cases.end_mark.column else min(cases.end_mark.line, len(lines))
+    while _is_remark(lines[end - 1]):
+        end -= 1
+    names = [key.value for key, _ in cases.value]
+    keys = [key.start_mark.line for key, _ in cases.value]
+    starts = []
+    for line in keys:
+        start = line
+        while _is_remark(lines[start - 1]):
+            start -= 1
+        starts.append(start)
+    blocks = {
+        name: _Block("".join(lines[start:key]), "".join(lines[key:until]))
+        for name, start, key, until in zip(names, starts, keys, [*starts[1:], end], strict=True)
+    }
+    indent = " " * cases.start_mark.column
+    return _Layout("".join(lines[: starts[0]]), blocks, "".join(lines[end:]), indent)
+
+
+def _is_remark(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")
 
 
 def _head(device: Device) -> str:
@@ -126,41 +200,21 @@ def _head(device: Device) -> str:
     )
 
 
-def _split(text: str) -> tuple[str, dict[str, str], str]:
-    """Return what stands before the cases, each case's lines, and what stands after."""
-    lines = text.splitlines(keepends=True)
-    if not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    key_node, cases_node = next(pair for pair in root.value if pair[0].value == "cases")
-    starts = [(key.value, key.start_mark.line) for key, _ in cases_node.value]
-    if not starts or cases_node.flow_style:
-        head = lines[: key_node.start_mark.line]
-        return "".join(head) + "cases:\n", {}, "".join(lines[cases_node.end_mark.line + 1 :])
-    # A block mapping's end mark is where the next token begins, behind blank lines and comments.
-    end = _end_of_entries(lines, cases_node)
-    bounds = [line for _, line in starts] + [end]
-    blocks = {
-        name: "".join(lines[begin:until]) for (name, _), begin, until in zip(starts, bounds, bounds[1:], strict=False)
-    }
-    return "".join(lines[: starts[0][1]]), blocks, "".join(lines[end:])
-
-
-def _end_of_entries(lines: list[str], cases_node: Any) -> int:
-    end = min(int(cases_node.end_mark.line), len(lines))
-    if cases_node.end_mark.column:
-        end = len(lines)
-    return end
-
-
-def _block(node_id: str, baseline: Baseline) -> str:
+def _entry(node_id: str, baseline: Baseline, indent: str) -> str:
     plain = to_plain(baseline)
     for part, names in _NOT_STORED.items():
         for name in names:
             plain.get(part, {}).pop(name, None)
-    key = yaml.safe_dump(node_id, allow_unicode=True, width=10_000).splitlines()[0]
-    lines = [f"    {part}: {_flow(_rounded(plain[part]))}" for part in _PARTS if plain.get(part)]
-    return "\n".join([f"  {key}:", *lines]) + "\n"
+    parts = {part: {name: item for name, item in plain.get(part, {}).items() if item != []} for part in _PARTS}
+    key = json.dumps(node_id, ensure_ascii=False) if _must_be_quoted(node_id) else node_id
+    head = f"{indent}{key}:" if len(key) < _LONGEST_SIMPLE_KEY else f"{indent}? {key}\n{indent}:"
+    lines = [f"{indent}  {part}: {_flow(_rounded(figures))}" for part, figures in parts.items() if figures]
+    return "\n".join([head, *lines]) + "\n"
+
+
+def _must_be_quoted(node_id: str) -> bool:
+    shown = yaml.safe_dump(node_id, allow_unicode=True, width=_WIDE).splitlines()[0]
+    return shown != node_id or len(node_id) >= _LONGEST_SIMPLE_KEY
 
 
 def _rounded(value: Any) -> Any:
@@ -174,7 +228,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _flow(plain: dict[str, Any]) -> str:
-    text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=100_000)
+    text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=_WIDE)
     return text.strip()
 
 
@@ -197,6 +251,8 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
         if key not in _TOP_LEVEL:
             line = _line_of(root, (str(key),))
             raise BaselineFileError(f"{path}:{line}: {key}: unknown key, allowed: {', '.join(_TOP_LEVEL)}")
+    if "device" in data:
+        _checked(path, root, Device, data["device"], ("device",))
     cases = data.get("cases") or {}
     if not isinstance(cases, dict):
         raise BaselineFileError(f"{path}:{_line_of(root, ('cases',))}: cases: found {cases!r}, allowed: a mapping")
@@ -204,20 +260,34 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
 
 
 def _baseline(path: Path, root: Any, node_id: str, entry: Any) -> Baseline:
+    keys = ("cases", node_id)
+    baseline = _checked(path, root, Baseline, _with_text_dates(entry), keys)
+    for part, figure in (("memory", "peak_bytes"), ("throughput", "images_per_second"), ("throughput", "pace")):
+        figures = getattr(baseline, part)
+        if figures is not None and not 0 < getattr(figures, figure) < math.inf:
+            found = f"found {getattr(figures, figure)}, allowed: a number above 0"
+            raise BaselineFileError(_located(path, root, (*keys, part, figure), found))
+    return baseline
+
+
+def _checked(path: Path, root: Any, kind: type[_T], data: Any, keys: tuple[str, ...]) -> _T:
     try:
-        return from_plain(Baseline, _with_text_dates(entry))
+        return from_plain(kind, data)
     except PlainDataError as error:
-        line = _line_of(root, ("cases", node_id, *error.path))
-        where = " → ".join(("cases", node_id, *error.path))
-        raise BaselineFileError(f"{path}:{line}: {where}: {error.problem}") from error
+        raise BaselineFileError(_located(path, root, (*keys, *error.path), error.problem)) from error
+
+
+def _located(path: Path, root: Any, keys: tuple[str, ...], problem: str) -> str:
+    return f"{path}:{_line_of(root, keys)}: {' → '.join(keys)}: {problem}"
 
 
 def _with_text_dates(entry: Any) -> Any:
     """YAML reads `2026-11-22` as a date and an all-digit commit as a number; both are texts here."""
     if not isinstance(entry, dict) or not isinstance(entry.get("recorded_with"), dict):
         return entry
-    made = {key: item if isinstance(item, bool) else str(item) for key, item in entry["recorded_with"].items()}
-    return {**entry, "recorded_with": made}
+    made = entry["recorded_with"].items()
+    texts = {key: item if item is None or isinstance(item, bool) else str(item) for key, item in made}
+    return {**entry, "recorded_with": texts}
 
 
 def _line_of(root: Any, keys: tuple[str, ...]) -> int:

@@ -39,7 +39,10 @@ def classify(error: BaseException) -> Failure | None:
     """Return what kind of memory was short, or `None` where the error is not of memory."""
     if isinstance(error, MemoryError):
         return Failure(FailureKind.HOST_OOM, "out of host memory: Python could not allocate")
-    return classify_text(str(error))
+    failure = classify_text(str(error))
+    if failure is None and type(error).__name__ == "ResourceExhaustedError":
+        return Failure(FailureKind.OOM, _describe(str(error), FailureKind.OOM, certain=True))
+    return failure
 
 
 def classify_text(text: str) -> Failure | None:

@@ -1,0 +1,399 @@
+"""One measurement against baseline and limits: both sides of every threshold, and every verdict."""
+
+import math
+
+import pytest
+
+from pytest_batchguard.core.judge import judge, tolerated
+from pytest_batchguard.core.model import (
+    Failure,
+    FailureKind,
+    Limits,
+    LossFigures,
+    Measurement,
+    ModelFingerprint,
+    Verdict,
+)
+from pytest_batchguard.core.quantities import QUANTITIES
+from tests.unit.samples import MIB, baseline, breakdown, full_baseline, loss, measurement, memory, throughput
+
+
+def check(judgement, quantity):
+    (found,) = [check for check in judgement.checks if check.quantity == quantity]
+    return found
+
+
+def with_failure(kind, message="it went wrong"):
+    return measurement(failure=Failure(kind, message), notes=("shared card",))
+
+
+def learning(decrease, last=1.0, curve=(2.0, 1.0)):
+    return measurement(loss=LossFigures(2.0, last, decrease, curve))
+
+
+# Verdicts that need no baseline
+
+
+def test_measurement_equal_to_its_baseline_passes_with_nothing_to_say():
+    judgement = judge(measurement(), baseline(), Limits())
+    assert judgement.verdict is Verdict.PASSED
+    assert (judgement.reason, judgement.notes, judgement.changes, judgement.breaches) == ("", (), (), ())
+
+
+def test_measurement_without_baseline_has_no_baseline_and_says_so():
+    judgement = judge(measurement(), None, Limits())
+    assert judgement.verdict is Verdict.NO_BASELINE
+    assert judgement.reason == "nothing was compared: this case has no baseline on this device"
+
+
+def test_every_check_made_is_shown_and_has_a_registered_quantity():
+    limits = Limits(memory_budget=2**40, max_memory=2**40, min_throughput=1.0)
+    judgement = judge(measurement(), baseline(), limits)
+    assert {check.quantity for check in judgement.checks} == set(QUANTITIES)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.CRASH, FailureKind.TIMEOUT, FailureKind.ERROR])
+def test_training_that_failed_for_other_reasons_than_memory_is_broken(kind):
+    judgement = judge(with_failure(kind), baseline(), Limits())
+    assert judgement.verdict is Verdict.BROKEN
+    assert (judgement.reason, judgement.notes, judgement.checks) == ("it went wrong", ("shared card",), ())
+
+
+@pytest.mark.parametrize("kind", [FailureKind.OOM, FailureKind.HOST_OOM])
+def test_training_that_ran_out_of_memory_does_not_fit(kind):
+    judgement = judge(with_failure(kind, "out of memory"), baseline(), Limits())
+    assert (judgement.verdict, judgement.reason) == (Verdict.DOES_NOT_FIT, "out of memory")
+
+
+def test_running_out_of_memory_names_the_budget_where_there_is_one():
+    judgement = judge(with_failure(FailureKind.OOM, "out of memory"), None, Limits(memory_budget=300 * MIB))
+    assert judgement.reason == "out of memory; the budget is 300 MiB"
+
+
+def test_peak_at_the_budget_fits():
+    assert judge(measurement(), baseline(), Limits(memory_budget=100 * MIB)).verdict is Verdict.PASSED
+
+
+def test_peak_above_the_budget_does_not_fit():
+    judgement = judge(measurement(), baseline(), Limits(memory_budget=100 * MIB - 1))
+    assert judgement.verdict is Verdict.DOES_NOT_FIT
+    assert judgement.reason.startswith("peak memory in budget 100 MiB, allowed is at most 100 MiB")
+
+
+def test_peak_at_the_most_memory_passes():
+    assert judge(measurement(), baseline(), Limits(max_memory=100 * MIB)).verdict is Verdict.PASSED
+
+
+def test_peak_above_the_most_memory_has_regressed_even_without_baseline():
+    assert judge(measurement(), None, Limits(max_memory=100 * MIB - 1)).verdict is Verdict.REGRESSED
+
+
+def test_throughput_at_the_least_passes():
+    assert judge(measurement(), baseline(), Limits(min_throughput=800.0)).verdict is Verdict.PASSED
+
+
+def test_throughput_below_the_least_has_regressed_even_without_baseline():
+    judgement = judge(measurement(), None, Limits(min_throughput=801.0))
+    assert judgement.verdict is Verdict.REGRESSED
+    assert judgement.reason == "throughput 800 images/s, allowed is at least 801 images/s"
+
+
+# Loss
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_loss_that_is_not_finite_at_any_step_is_unhealthy(bad, place):
+    curve = [4.0, 3.0, 2.0, 1.0]
+    curve[place] = bad
+    judgement = judge(measurement(loss=loss(curve)), baseline(), Limits())
+    assert judgement.verdict is Verdict.UNHEALTHY
+    assert judgement.reason == "steps with a finite loss 3, allowed is at least 4"
+
+
+def test_loss_that_falls_a_little_is_healthy():
+    assert judge(learning(0.001), None, Limits()).verdict is Verdict.NO_BASELINE
+
+
+def test_loss_that_stands_still_is_unhealthy():
+    judgement = judge(learning(0.0), None, Limits())
+    assert judgement.verdict is Verdict.UNHEALTHY
+    assert "loss decrease 0 %" in judgement.reason
+
+
+def test_loss_that_rises_is_unhealthy():
+    assert judge(learning(-0.001), None, Limits()).verdict is Verdict.UNHEALTHY
+
+
+def test_loss_that_falls_by_the_least_decrease_is_healthy():
+    assert judge(learning(0.2), None, Limits(min_loss_decrease=0.2)).verdict is Verdict.NO_BASELINE
+
+
+def test_loss_that_falls_by_less_than_the_least_decrease_is_unhealthy():
+    judgement = judge(learning(0.19), None, Limits(min_loss_decrease=0.2))
+    assert judgement.verdict is Verdict.UNHEALTHY
+    assert judgement.reason == "loss decrease 19 %, allowed is at least 20 %"
+
+
+def test_negative_least_decrease_lets_the_loss_rise_that_much():
+    assert judge(learning(-0.1), None, Limits(min_loss_decrease=-0.1)).verdict is Verdict.NO_BASELINE
+    assert judge(learning(0.0), None, Limits(min_loss_decrease=-0.1)).verdict is Verdict.NO_BASELINE
+    assert judge(learning(-0.11), None, Limits(min_loss_decrease=-0.1)).verdict is Verdict.UNHEALTHY
+
+
+def test_loss_that_ends_at_twice_the_untrained_models_is_healthy_if_it_falls():
+    assert judge(learning(0.5, last=4.0, curve=(2.0, 8.0, 4.0)), None, Limits()).verdict is Verdict.NO_BASELINE
+
+
+def test_loss_that_exploded_at_once_is_unhealthy_although_it_falls_ever_after():
+    judgement = judge(learning(0.5, last=4.01, curve=(2.0, 8.0, 4.01)), None, Limits())
+    assert judgement.verdict is Verdict.UNHEALTHY
+    assert judgement.reason == "loss at the end 4.01, allowed is at most 4.00"
+
+
+def test_loss_below_zero_may_fall_further():
+    judgement = judge(measurement(loss=loss((-1.0, -2.0, -3.0, -4.0))), None, Limits())
+    assert judgement.verdict is Verdict.NO_BASELINE
+
+
+def test_loss_decrease_that_keeps_its_share_of_the_baselines_passes():
+    judgement = judge(learning(0.35), baseline(loss=LossFigures(2, 1, 0.5, ())), Limits(loss_tolerance=0.3))
+    assert judgement.verdict is Verdict.PASSED
+    assert check(judgement, "loss_decrease").limit == pytest.approx(0.35)
+
+
+def test_loss_decrease_that_misses_more_has_regressed():
+    judgement = judge(learning(0.349), baseline(loss=LossFigures(2, 1, 0.5, ())), Limits(loss_tolerance=0.3))
+    assert judgement.verdict is Verdict.REGRESSED
+    assert judgement.reason == "loss decrease 34.9 %, allowed is at least 35 %"
+
+
+def test_baseline_of_a_rising_loss_tolerates_a_little_more_rise():
+    rising = baseline(loss=LossFigures(1, 1.1, -0.1, ()))
+    limits = Limits(min_loss_decrease=-1, loss_tolerance=0.3)
+    assert judge(learning(-0.13), rising, limits).verdict is Verdict.PASSED
+    assert judge(learning(-0.131), rising, limits).verdict is Verdict.REGRESSED
+
+
+def test_loss_that_is_not_finite_is_not_compared_with_the_baseline():
+    judgement = judge(measurement(loss=loss((math.nan, 1.0))), baseline(), Limits())
+    assert "loss_decrease" not in {check.quantity for check in judgement.checks}
+
+
+# Memory and pace against the baseline
+
+
+def test_peak_at_the_tolerance_passes():
+    grown = measurement(memory=memory(1050))
+    assert judge(grown, baseline(memory=memory(1000)), Limits(memory_tolerance=0.05)).verdict is Verdict.PASSED
+
+
+def test_peak_beyond_the_tolerance_has_regressed():
+    grown = measurement(memory=memory(1051))
+    judgement = judge(grown, baseline(memory=memory(1000)), Limits(memory_tolerance=0.05))
+    assert judgement.verdict is Verdict.REGRESSED
+    found = check(judgement, "peak_memory")
+    assert (found.measured, found.baseline, found.limit, found.allowance) == (1051, 1000, 1050, 0.05)
+
+
+def paced(pace, low=None, high=None):
+    return measurement(throughput=throughput(pace, pace_low=low, pace_high=high))
+
+
+def test_pace_at_the_tolerance_passes():
+    judgement = judge(paced(2.25), baseline(), Limits(throughput_tolerance=0.125))
+    assert judgement.verdict is Verdict.PASSED
+
+
+def test_pace_beyond_the_tolerance_has_regressed():
+    judgement = judge(paced(2.26, 2.26, 2.3), baseline(), Limits(throughput_tolerance=0.125))
+    assert judgement.verdict is Verdict.REGRESSED
+    assert judgement.reason == "pace 2.26 yardsticks, allowed is at most 2.25 yardsticks"
+    assert check(judgement, "pace").interval == (2.26, 2.3)
+
+
+def test_pace_without_interval_is_taken_at_its_word():
+    assert judge(paced(2.26), baseline(), Limits(throughput_tolerance=0.125)).verdict is Verdict.REGRESSED
+
+
+def test_pace_whose_interval_reaches_below_the_limit_is_inconclusive():
+    judgement = judge(paced(2.3, 2.25, 2.4), baseline(), Limits(throughput_tolerance=0.125))
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "pace" in judgement.reason
+
+
+def test_pace_whose_interval_lies_above_the_limit_has_regressed():
+    judgement = judge(paced(2.3, 2.2501, 2.4), baseline(), Limits(throughput_tolerance=0.125))
+    assert judgement.verdict is Verdict.REGRESSED
+
+
+def test_pace_within_the_limit_passes_whatever_its_interval():
+    assert judge(paced(2.2, 1.0, 9.0), baseline(), Limits()).verdict is Verdict.PASSED
+
+
+def test_speed_is_judged_by_pace_so_that_a_slower_machine_fails_nothing():
+    slow_machine = measurement(throughput=throughput(2.0, images_per_second=80.0))
+    assert judge(slow_machine, baseline(), Limits()).verdict is Verdict.PASSED
+
+
+def test_pace_in_another_yardstick_is_not_compared_and_says_so():
+    newer = measurement(throughput=throughput(99.0, yardstick=2))
+    judgement = judge(newer, baseline(), Limits())
+    assert judgement.verdict is Verdict.PASSED
+    assert "pace" not in {check.quantity for check in judgement.checks}
+    (note,) = judgement.notes
+    assert note == (
+        "throughput was not compared: the baseline counts in yardstick 1, this version in 2; "
+        "record it again with --batchguard-update"
+    )
+
+
+def test_what_either_side_lacks_is_not_compared():
+    nothing = measurement(memory=None, throughput=None, loss=None)
+    assert judge(nothing, baseline(), Limits(memory_budget=1, max_memory=1, min_throughput=1)).checks == ()
+    judgement = judge(measurement(), baseline(memory=None, throughput=None, loss=None), Limits())
+    assert {check.quantity for check in judgement.checks} == {"finite_loss", "min_loss_decrease", "diverged_loss"}
+
+
+# Tolerance from the spread
+
+
+@pytest.mark.parametrize(
+    ("asked", "spread", "effective"), [(0.1, None, 0.1), (0.1, 0.0, 0.1), (0.1, 0.05, 0.1), (0.1, 0.06, 0.12)]
+)
+def test_tolerance_is_twice_the_baselines_spread_where_that_is_larger(asked, spread, effective):
+    assert tolerated(asked, spread) == pytest.approx(effective)
+
+
+def test_noisy_baseline_widens_the_limits():
+    noisy = baseline(memory=memory(1000, spread=0.1), throughput=throughput(2.0, spread=0.25))
+    slower = measurement(memory=memory(1200), throughput=throughput(3.0))
+    assert judge(slower, noisy, Limits()).verdict is Verdict.PASSED
+    assert judge(slower, noisy, Limits()).checks[-3].allowance == pytest.approx(0.2)
+
+
+def test_noisy_baseline_has_an_end_to_its_limits():
+    noisy = baseline(memory=memory(1000, spread=0.1), throughput=throughput(2.0, spread=0.25))
+    assert judge(measurement(memory=memory(1201)), noisy, Limits()).verdict is Verdict.REGRESSED
+    slow = measurement(memory=memory(1000), throughput=throughput(3.01))
+    assert judge(slow, noisy, Limits()).verdict is Verdict.REGRESSED
+
+
+# The worst wins
+
+
+def test_not_fitting_beats_unhealthy():
+    judgement = judge(learning(-1.0), None, Limits(memory_budget=1))
+    assert judgement.verdict is Verdict.DOES_NOT_FIT
+    assert len(judgement.breaches) == 2
+
+
+def test_unhealthy_beats_regressed_and_tells_only_its_own_reason():
+    judgement = judge(learning(-1.0), None, Limits(max_memory=1))
+    assert judgement.verdict is Verdict.UNHEALTHY
+    assert "memory" not in judgement.reason
+
+
+def test_regressed_beats_inconclusive():
+    both = measurement(memory=memory(1000 * MIB), throughput=throughput(2.3, pace_low=2.0, pace_high=2.4))
+    assert judge(both, baseline(), Limits()).verdict is Verdict.REGRESSED
+
+
+def test_two_breaches_of_one_verdict_are_both_named():
+    both = measurement(memory=memory(1000 * MIB), throughput=throughput(3.0))
+    assert judge(both, baseline(), Limits()).reason == (
+        "peak memory 1000 MiB, allowed is at most 105 MiB; pace 3 yardsticks, allowed is at most 2.2 yardsticks"
+    )
+
+
+# Notes
+
+
+def test_pace_as_much_better_as_the_tolerance_is_not_yet_improved():
+    assert judge(paced(1.75), baseline(), Limits(throughput_tolerance=0.125)).notes == ()
+
+
+def test_pace_better_than_the_tolerance_is_a_pass_with_a_note():
+    judgement = judge(paced(1.5), baseline(), Limits(throughput_tolerance=0.125))
+    assert judgement.verdict is Verdict.PASSED
+    assert judgement.notes == ("improved: pace is 25 % better than the baseline, which is stale",)
+
+
+def test_peak_as_much_better_as_the_tolerance_is_not_yet_improved():
+    assert (
+        judge(measurement(memory=memory(750)), baseline(memory=memory(1000)), Limits(memory_tolerance=0.25)).notes == ()
+    )
+
+
+def test_peak_better_than_the_tolerance_is_a_pass_with_a_note():
+    judgement = judge(measurement(memory=memory(749)), baseline(memory=memory(1000)), Limits(memory_tolerance=0.25))
+    assert judgement.verdict is Verdict.PASSED
+    assert judgement.notes == ("improved: peak memory is 25.1 % better than the baseline, which is stale",)
+
+
+def test_pace_in_another_yardstick_has_not_improved():
+    notes = judge(measurement(throughput=throughput(0.1, yardstick=2)), baseline(), Limits()).notes
+    assert not any("improved" in note for note in notes)
+
+
+def test_warm_up_that_had_not_settled_is_noted():
+    unsettled = measurement(throughput=throughput(settled=False))
+    assert judge(unsettled, baseline(), Limits()).notes == (
+        "the warm-up had not settled when measuring began; raise `warmup`",
+    )
+
+
+def test_retracing_is_noted():
+    assert judge(measurement(retraces=2), baseline(), Limits()).notes == (
+        "the training function was traced again 2 times in steady state",
+    )
+    assert judge(measurement(retraces=0), baseline(), Limits()).notes == ()
+
+
+def test_waiting_for_data_more_than_a_fifth_of_the_step_is_noted_as_input_bound():
+    judgement = judge(measurement(breakdown=breakdown(0.05, 0.1)), baseline(), Limits())
+    assert judgement.notes == ("input-bound: 50 % of each step waits for data (model alone 50 ms, step 100 ms)",)
+
+
+def test_waiting_for_data_up_to_a_fifth_of_the_step_is_not_noted():
+    assert judge(measurement(breakdown=breakdown(0.75, 0.9375)), baseline(), Limits()).notes == ()
+
+
+def test_notes_of_the_measurement_come_first():
+    noted = measurement(notes=("the card is shared",), retraces=1)
+    assert judge(noted, baseline(), Limits()).notes[0] == "the card is shared"
+
+
+def test_what_changed_since_the_baseline_comes_with_the_judgement():
+    accepted = full_baseline()
+    measured = measurement(
+        memory=accepted.memory,
+        throughput=accepted.throughput,
+        loss=accepted.loss,
+        model=ModelFingerprint(parameters=8_000_000),
+    )
+    assert judge(measured, accepted, Limits()).changes == ("parameters 3,989,285 → 8,000,000",)
+
+
+def test_measurement_of_nothing_at_all_is_not_compared():
+    empty = Measurement(32, measurement().image_size)
+    assert judge(empty, None, Limits()).verdict is Verdict.NO_BASELINE
+
+
+def test_peak_close_below_the_budget_is_noted_as_tight():
+    judgement = judge(measurement(memory=memory(951)), baseline(memory=memory(951)), Limits(memory_budget=1000))
+    assert judgement.verdict is Verdict.PASSED
+    assert judgement.notes == ("tight: the peak is 95.1 % of the budget",)
+
+
+def test_peak_further_below_the_budget_is_not_tight():
+    assert judge(measurement(memory=memory(950)), baseline(memory=memory(950)), Limits(memory_budget=1000)).notes == ()
+
+
+def test_other_processes_on_the_card_are_noted():
+    shared = measurement(memory=memory(other_processes=2, device_used_bytes=3 * 2**30))
+    assert judge(shared, baseline(), Limits()).notes == (
+        "2 other processes are on the device, 3 GiB are in use in all",
+    )
+    alone = measurement(memory=memory(other_processes=0, device_used_bytes=3 * 2**30))
+    assert judge(alone, baseline(), Limits()).notes == ()

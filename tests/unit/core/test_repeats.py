@@ -1,0 +1,96 @@
+import pytest
+
+from pytest_batchguard.core.model import LossFigures, ModelFingerprint, Provenance
+from pytest_batchguard.core.repeats import combine, disagreement
+from tests.unit.samples import loss, measurement, memory, throughput
+
+
+def with_peaks(*peaks):
+    return [measurement(memory=memory(peak)) for peak in peaks]
+
+
+def with_paces(*paces):
+    return [measurement(throughput=throughput(pace)) for pace in paces]
+
+
+def with_decreases(*decreases):
+    return [measurement(loss=LossFigures(1.0, 1.0 - decrease, decrease, (1.0,))) for decrease in decreases]
+
+
+def test_equal_measurements_agree():
+    assert disagreement([measurement()] * 3) == ""
+
+
+def test_single_measurement_agrees_with_itself():
+    assert disagreement([measurement()]) == ""
+
+
+def test_peaks_within_a_tenth_agree():
+    assert disagreement(with_peaks(950, 1000, 1050)) == ""
+
+
+def test_peaks_further_than_a_tenth_apart_are_not_recorded():
+    assert disagreement(with_peaks(949, 1000, 1050)) == (
+        "peak memory 949 B, 1000 B, 1.03 KiB spread by 10.1 %, at most 10 % is recorded"
+    )
+
+
+def test_paces_within_a_quarter_agree():
+    assert disagreement(with_paces(1.75, 2.0, 2.25)) == ""
+
+
+def test_paces_further_than_a_quarter_apart_are_not_recorded():
+    assert disagreement(with_paces(1.74, 2.0, 2.25)) == (
+        "pace 1.74, 2, 2.25 spread by 25.5 %, at most 25 % is recorded"
+    )
+
+
+def test_loss_decreases_a_tenth_apart_agree():
+    assert disagreement(with_decreases(0.25, 0.3, 0.34)) == ""
+
+
+def test_loss_decreases_further_apart_are_not_recorded():
+    assert disagreement(with_decreases(0.25, 0.3, 0.36)) == ("loss decrease 25 %, 30 %, 36 % in runs with one seed")
+
+
+def test_every_disagreement_is_named():
+    measurements = [
+        measurement(memory=memory(100), throughput=throughput(1.0)),
+        measurement(memory=memory(200), throughput=throughput(2.0)),
+    ]
+    reason = disagreement(measurements)
+    assert "peak memory 100 B, 200 B" in reason
+    assert "; pace 1, 2" in reason
+
+
+def test_parts_that_were_not_measured_disagree_about_nothing():
+    assert disagreement([measurement(memory=None, throughput=None, loss=None)] * 3) == ""
+
+
+def test_baseline_is_the_median_with_the_spread():
+    measurements = [
+        measurement(memory=memory(peak), throughput=throughput(pace, rate))
+        for peak, pace, rate in [(1000, 2.1, 700.0), (1040, 2.0, 900.0), (1010, 1.9, 800.0)]
+    ]
+    accepted = combine(measurements)
+    assert accepted.memory.peak_bytes == 1010
+    assert accepted.memory.spread == pytest.approx(40 / 1010)
+    assert (accepted.throughput.pace, accepted.throughput.images_per_second) == (2.0, 800.0)
+    assert accepted.throughput.spread == pytest.approx(0.1)
+
+
+def test_median_of_two_peaks_is_whole_bytes():
+    accepted = combine(with_peaks(1000, 1001))
+    assert accepted.memory.peak_bytes == 1000
+    assert isinstance(accepted.memory.peak_bytes, int)
+
+
+def test_baseline_keeps_loss_model_and_provenance_of_the_last_measurement():
+    model, provenance = ModelFingerprint(parameters=5), Provenance(commit="a")
+    accepted = combine([measurement(), measurement(loss=loss((3.0, 1.0)), model=model, provenance=provenance)])
+    assert (accepted.loss, accepted.model, accepted.recorded_with) == (loss((3.0, 1.0)), model, provenance)
+
+
+def test_what_was_not_measured_is_not_in_the_baseline():
+    accepted = combine([measurement(memory=None, throughput=None, loss=None)])
+    assert (accepted.memory, accepted.throughput, accepted.loss) == (None, None, None)

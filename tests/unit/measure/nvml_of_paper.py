@@ -1,0 +1,82 @@
+"""A driver made of plain data that answers as the module `pynvml` does."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+GIB = 2**30
+
+
+class NVMLError(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Card:
+    name: str
+    uuid: str
+    memory_bytes: int = 80 * GIB
+    slices: "tuple[Card | None, ...]" = ()
+    mig: "bool | None" = None
+    """On, off, or `None` where the card knows no MIG."""
+    processes: "tuple[tuple[int, int | None], ...]" = ()
+
+
+class PaperNvml:
+    """The calls of `pynvml` that the package makes; a handle is the card itself."""
+
+    NVMLError = NVMLError
+
+    def __init__(self, *cards, driver="550.54.15", cuda=12040, starts=True):
+        self.cards = cards
+        self.driver = driver
+        self.cuda = cuda
+        self.starts = starts
+        self.calls = []
+
+    def nvmlInit(self):  # noqa: N802 -- pynvml's names
+        self.calls.append("init")
+        if not self.starts:
+            raise NVMLError
+
+    def nvmlShutdown(self):  # noqa: N802
+        self.calls.append("shutdown")
+
+    def nvmlDeviceGetCount(self):  # noqa: N802
+        return len(self.cards)
+
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+        return self.cards[index]
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+        return next(handle for card in self.cards for handle in (card, *card.slices) if handle and handle.uuid == uuid)
+
+    def nvmlDeviceGetName(self, handle):  # noqa: N802
+        return handle.name
+
+    def nvmlDeviceGetUUID(self, handle):  # noqa: N802
+        return handle.uuid
+
+    def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802
+        return SimpleNamespace(total=handle.memory_bytes, used=7 * GIB)
+
+    def nvmlDeviceGetMigMode(self, handle):  # noqa: N802
+        if handle.mig is None:
+            raise NVMLError
+        return int(handle.mig), int(handle.mig)
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle):  # noqa: N802
+        return len(handle.slices)
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle, index):  # noqa: N802
+        if handle.slices[index] is None:
+            raise NVMLError
+        return handle.slices[index]
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
+        return [SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in handle.processes]
+
+    def nvmlSystemGetDriverVersion(self):  # noqa: N802
+        return self.driver
+
+    def nvmlSystemGetCudaDriverVersion_v2(self):  # noqa: N802
+        return self.cuda

@@ -1,0 +1,56 @@
+import pytest
+
+from pytest_batchguard.measure.memory import (
+    MEMORY_PASS_SERVER_ENVIRONMENT,
+    MemoryMeter,
+    cpu_allocator_environment,
+    region_bytes,
+)
+
+MIB, GIB = 2**20, 2**30
+
+
+def test_cpu_allocates_by_bfc_with_the_limit_in_whole_mib():
+    assert cpu_allocator_environment(300 * MIB) == {
+        "TF_CPU_ALLOCATOR_USE_BFC": "1",
+        "TF_CPU_BFC_MEM_LIMIT_IN_MB": "300",
+    }
+
+
+@pytest.mark.parametrize(("limit", "text"), [(300 * MIB + MIB - 1, "300"), (301 * MIB, "301"), (5, "1")])
+def test_limit_is_rounded_down_but_never_to_nothing_which_would_lift_it(limit, text):
+    assert cpu_allocator_environment(limit)["TF_CPU_BFC_MEM_LIMIT_IN_MB"] == text
+
+
+def test_memory_pass_goes_without_onednn():
+    assert MEMORY_PASS_SERVER_ENVIRONMENT == {"TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
+def test_region_leaves_a_tenth_of_the_limit():
+    assert region_bytes(1000 * MIB, 0) == 900 * MIB
+
+
+def test_region_leaves_what_the_weights_may_have_taken_twice():
+    assert region_bytes(1000 * MIB, 100 * MIB) == 720 * MIB
+
+
+def test_region_is_never_larger_than_four_gib():
+    assert region_bytes(64 * GIB, 0) == 4 * GIB
+
+
+@pytest.mark.parametrize("peak_so_far", [500 * MIB, 501 * MIB, 5 * GIB])
+def test_region_is_nothing_where_the_limit_is_used_up(peak_so_far):
+    assert region_bytes(1000 * MIB, peak_so_far) == 0
+
+
+def test_meter_forgets_the_peak_at_its_start_and_reads_it_at_its_stop():
+    calls = []
+
+    def read_peak():
+        calls.append("read")
+        return 42
+
+    meter = MemoryMeter(lambda: calls.append("reset"), read_peak)
+    meter.start()
+    assert meter.stop() == 42
+    assert calls == ["reset", "read"]

@@ -1,0 +1,272 @@
+"""The meter under a scripted clock: the events it sees are steps of known length and yardsticks of known length.
+
+Lengths are multiples of powers of two, so that sums of them are exact.
+"""
+
+import math
+
+import pytest
+
+from pytest_batchguard.measure import yardstick
+from pytest_batchguard.measure.throughput import (
+    FEWEST_WINDOWS,
+    MOST_WINDOWS,
+    SHORTEST_WINDOW_SECONDS,
+    YARDSTICK_SHARE,
+    ThroughputMeter,
+)
+
+YARD = 0.25
+PREFETCHED = 2**-10
+
+
+class Scene:
+    """A clock that training and the yardstick move on and nothing else, and a diary of what happened."""
+
+    def __init__(self, yardsticks=()):
+        self.now = 128.0
+        self.diary = []
+        self.yardsticks = list(yardsticks)
+        self.asked_to_last = []
+
+    def clock(self):
+        return self.now
+
+    def seconds(self, at_least=0.0):
+        taken = self.yardsticks.pop(0) if self.yardsticks else YARD
+        self.diary.append("yardstick")
+        self.asked_to_last.append(at_least)
+        self.now += taken
+        return taken
+
+    def build_yardstick(self):
+        self.diary.append("build")
+        self.now += 64.0
+        return self
+
+    def meter(self, *, batch_size=32, warmup=3, steps=12, steps_at_once=1):
+        return ThroughputMeter(batch_size, warmup, steps, self.clock, self.build_yardstick, steps_at_once)
+
+    def synchronise(self):
+        self.diary.append("sync")
+
+    def step(self, meter, seconds):
+        """Let `steps_at_once` steps of this length pass; return whether the meter has enough."""
+        self.diary.append("step")
+        self.now += seconds * meter.steps_at_once
+        return meter.step_ended(self.synchronise)
+
+    def train(self, meter, step_seconds):
+        """Train to the end, at most 1,000 steps; the first after every pause finds prefetched data and is very short.
+
+        Args:
+            meter: Is told of every step.
+            step_seconds: Returns the length of a step, given how many windows are full.
+        """
+        for call in range(1, 1001):
+            after_pause = self.diary[-1:] == ["yardstick"]
+            windows = max(0, self.diary.count("yardstick") - 1)
+            if self.step(meter, PREFETCHED if after_pause else step_seconds(windows)):
+                return call
+        return pytest.fail("the meter never has enough")
+
+
+def steady(seconds):
+    return lambda _: seconds
+
+
+def test_throughput_and_pace_are_exact_under_a_scripted_clock():
+    scene = Scene()
+    meter = scene.meter(batch_size=32)
+    scene.train(meter, steady(0.5))
+    figures = meter.figures()
+    assert figures.images_per_second == 64.0
+    assert figures.pace == 2.0
+    assert (figures.pace_low, figures.pace_high) == (2.0, 2.0)
+    assert set(figures.step_seconds) == {0.5}
+    assert set(figures.yardstick_seconds) == {YARD}
+    assert figures.yardstick == yardstick.VERSION
+    assert figures.settled
+
+
+def test_steady_training_is_measured_in_the_fewest_windows():
+    scene = Scene()
+    meter = scene.meter(warmup=3, steps=12)
+    calls = scene.train(meter, steady(0.5))
+    figures = meter.figures()
+    assert len(figures.step_seconds) == len(figures.yardstick_seconds) == FEWEST_WINDOWS
+    assert calls == 3 + FEWEST_WINDOWS * (1 + figures.window_steps)
+
+
+@pytest.mark.parametrize("steps", [4, 12, 13, 20, 25])
+def test_windows_hold_at_least_the_steps_asked_for(steps):
+    scene = Scene()
+    meter = scene.meter(steps=steps)
+    scene.train(meter, steady(0.5))
+    figures = meter.figures()
+    assert len(figures.step_seconds) * figures.window_steps >= steps
+
+
+def test_noisy_training_is_measured_for_longer_until_the_noise_has_averaged_out():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 0.75 if windows in {1, 3, 5} else 0.5)
+    count = len(meter.figures().step_seconds)
+    assert FEWEST_WINDOWS < count < MOST_WINDOWS
+    assert meter.figures().pace == 2.0
+
+
+def test_noise_that_never_ends_does_not_keep_measuring_for_ever():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 1.0 if windows % 2 else 0.5)
+    figures = meter.figures()
+    assert len(figures.step_seconds) == MOST_WINDOWS
+    assert figures.pace_low < figures.pace < figures.pace_high
+
+
+def test_steps_of_a_window_follow_one_another_without_yardstick_or_synchronising():
+    scene = Scene()
+    meter = scene.meter(warmup=1)
+    scene.train(meter, steady(0.5))
+    window = ["step", "sync", *["step"] * meter.figures().window_steps, "sync", "yardstick"]
+    assert len(window) > 5
+    assert scene.diary == ["step", "sync", "build", "yardstick", *window * FEWEST_WINDOWS]
+
+
+def test_yardstick_is_timed_before_between_and_after_the_windows():
+    scene = Scene()
+    scene.train(scene.meter(), steady(0.5))
+    assert scene.diary.count("yardstick") == FEWEST_WINDOWS + 1
+    assert scene.diary.count("build") == 1
+
+
+def test_yardstick_lasts_a_share_of_the_window_before_it():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 0.5 if windows < 3 else 0.5 + 2**-8)
+    window_seconds = [seconds * meter.figures().window_steps for seconds in meter.figures().step_seconds]
+    assert scene.asked_to_last[1:] == [YARDSTICK_SHARE * seconds for seconds in window_seconds]
+    assert scene.asked_to_last[0] == YARDSTICK_SHARE * window_seconds[0]
+
+
+def test_first_step_after_a_pause_is_in_no_window():
+    """It takes PREFETCHED seconds here, so that one of them in a window would show in the throughput."""
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert set(meter.figures().step_seconds) == {0.5}
+
+
+def test_slow_warm_up_is_in_no_window():
+    scene = Scene()
+    meter = scene.meter(warmup=3)
+    scene.step(meter, 40.0)
+    scene.step(meter, 20.0)
+    scene.train(meter, steady(0.5))
+    assert set(meter.figures().step_seconds) == {0.5}
+
+
+def test_warm_up_lasts_the_steps_asked_for():
+    scene = Scene()
+    meter = scene.meter(warmup=3)
+    for _ in range(2):
+        scene.step(meter, 0.5)
+    assert "yardstick" not in scene.diary
+    scene.step(meter, 0.5)
+    assert scene.diary[-1] == "yardstick"
+
+
+def test_warm_up_of_one_step_is_enough_to_measure():
+    scene = Scene()
+    meter = scene.meter(warmup=1)
+    scene.train(meter, steady(0.5))
+    assert meter.figures().images_per_second == 64.0
+
+
+def test_short_steps_make_longer_windows():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, steady(2**-6))
+    assert meter.figures().window_steps == math.ceil(SHORTEST_WINDOW_SECONDS * 2**6)
+    assert meter.figures().images_per_second == 32 * 2**6
+
+
+def test_steps_run_at_once_count_each():
+    scene = Scene()
+    meter = scene.meter(batch_size=32, warmup=4, steps_at_once=4)
+    calls = scene.train(meter, steady(0.5))
+    figures = meter.figures()
+    assert figures.images_per_second == 64.0
+    assert calls == 1 + len(figures.step_seconds) * (1 + math.ceil(figures.window_steps / 4))
+
+
+def test_steps_run_at_once_that_overfill_a_window_all_count():
+    scene = Scene()
+    meter = scene.meter(warmup=5, steps_at_once=3)
+    scene.train(meter, steady(2**-5))
+    assert meter.figures().window_steps % 3
+    assert set(meter.figures().step_seconds) == {2**-5}
+
+
+def test_each_window_is_paced_by_the_yardsticks_on_its_two_sides():
+    scene = Scene(yardsticks=[0.25, 0.75] * MOST_WINDOWS)
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert set(meter.figures().yardstick_seconds) == {0.5}
+    assert meter.figures().pace == 1.0
+
+
+def test_drift_of_the_machine_cancels_in_the_pace():
+    """The machine gets slower from window to window, training and yardstick alike."""
+    slowness = [1, 1, 2, 2, 4, 4, 4]
+    scene = Scene(yardsticks=[YARD * slow for slow in slowness])
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 0.5 * (slowness[windows] + slowness[windows + 1]) / 2)
+    figures = meter.figures()
+    assert figures.pace == 2.0
+    assert (figures.pace_low, figures.pace_high) == (2.0, 2.0)
+    assert figures.settled
+    assert max(figures.step_seconds) == 4 * min(figures.step_seconds)
+
+
+def test_one_disturbed_window_moves_neither_median():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 4.0 if windows == 2 else 0.5)
+    assert max(meter.figures().step_seconds) == 4.0
+    assert (meter.figures().images_per_second, meter.figures().pace) == (64.0, 2.0)
+
+
+def test_first_window_much_slower_than_the_rest_has_not_settled():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 0.75 if windows == 0 else 0.5)
+    assert not meter.figures().settled
+
+
+def test_first_window_a_little_slower_than_the_rest_has_settled():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 0.625 if windows == 0 else 0.5)
+    assert meter.figures().settled
+
+
+def test_progress_shows_the_last_step_in_the_warm_up_and_then_the_last_window():
+    scene = Scene()
+    meter = scene.meter(batch_size=32, warmup=3)
+    assert math.isnan(meter.images_per_second)
+    scene.step(meter, 8.0)
+    assert math.isnan(meter.images_per_second)
+    scene.step(meter, 0.25)
+    assert meter.images_per_second == 128.0
+    scene.train(meter, steady(0.5))
+    assert meter.images_per_second == 64.0
+
+
+@pytest.mark.parametrize(("batch_size", "rate"), [(1, 2.0), (32, 64.0), (64, 128.0)])
+def test_throughput_counts_images_and_not_steps(batch_size, rate):
+    scene = Scene()
+    meter = scene.meter(batch_size=batch_size)
+    scene.train(meter, steady(0.5))
+    assert meter.figures().images_per_second == rate

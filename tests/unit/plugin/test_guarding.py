@@ -1,0 +1,206 @@
+"""One case from measuring to verdict, its processes being plain functions here."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_batchguard.core.model import (
+    Case,
+    Failure,
+    FailureKind,
+    ImageSize,
+    Limits,
+    Provenance,
+    Verdict,
+)
+from pytest_batchguard.plugin.guarding import CaseGuarding
+from pytest_batchguard.plugin.policy import Policy
+from pytest_batchguard.plugin.runner import Attempt
+from tests.unit.samples import NODE_ID, baseline, loss, measurement, memory, throughput
+
+ITEM = SimpleNamespace(nodeid=NODE_ID)
+POLICY = Policy(Case(32, ImageSize(180, 180)), Limits(), steps=20, warmup=5, seed=0, timeout_seconds=60.0)
+FINE = measurement()
+SLOW = measurement(throughput=throughput(3.0))
+UNSURE = measurement(throughput=throughput(2.3, pace_low=2.1, pace_high=2.4))
+FORGETFUL = measurement(loss=loss((4.0, 3.9)))
+
+
+class Stamp:
+    """Stands for the provenance that the parent knows."""
+
+    def complete(self, provenance):
+        return replace(provenance, commit="abc")
+
+
+class Processes:
+    """Measures what it is told to, one after another, and counts."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+        self.count = 0
+
+    def __call__(self):
+        self.count += 1
+        outcome = self.outcomes.pop(0)
+        return outcome if isinstance(outcome, Attempt) else Attempt([report()], outcome)
+
+
+def report(outcome="passed", when="call"):
+    return SimpleNamespace(failed=outcome == "failed", skipped=outcome == "skipped", when=when)
+
+
+def guard(processes, accepted=None, *, records=False, repeat_count=3, limits=None):
+    guarding = CaseGuarding({NODE_ID: accepted} if accepted else {}, Stamp(), lambda _: records, repeat_count)
+    return guarding.guard(ITEM, replace(POLICY, limits=limits or Limits()), processes)
+
+
+# Judging
+
+
+def test_case_like_its_baseline_is_measured_once_and_passes():
+    processes = Processes(FINE)
+    result = guard(processes, baseline()).result
+    assert (result.judgement.verdict, processes.count) == (Verdict.PASSED, 1)
+    assert (result.node_id, result.baseline, result.limits) == (NODE_ID, baseline(), Limits())
+    assert result.recorded is None
+
+
+def test_case_without_baseline_is_measured_once_and_recorded_by_nobody():
+    processes = Processes(FINE)
+    result = guard(processes).result
+    assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.NO_BASELINE, None, 1)
+
+
+def test_alarm_is_measured_again_and_refuted_by_a_pass():
+    processes = Processes(SLOW, FINE)
+    result = guard(processes, baseline()).result
+    assert (result.judgement.verdict, processes.count) == (Verdict.PASSED, 2)
+    assert [attempt.verdict for attempt in result.attempts] == [Verdict.REGRESSED, Verdict.PASSED]
+    assert result.measurement.throughput == FINE.throughput
+
+
+def test_alarm_that_is_confirmed_has_regressed():
+    processes = Processes(SLOW, SLOW)
+    result = guard(processes, baseline()).result
+    assert (result.judgement.verdict, processes.count) == (Verdict.REGRESSED, 2)
+
+
+def test_alarm_that_stays_in_doubt_is_measured_three_times():
+    processes = Processes(UNSURE, UNSURE, UNSURE)
+    result = guard(processes, baseline()).result
+    assert (result.judgement.verdict, processes.count) == (Verdict.INCONCLUSIVE, 3)
+    assert len(result.attempts) == 3
+
+
+def test_loss_is_not_measured_again():
+    processes = Processes(FORGETFUL)
+    result = guard(processes, baseline()).result
+    assert (result.judgement.verdict, processes.count) == (Verdict.REGRESSED, 1)
+
+
+def test_measurement_shown_is_the_one_that_the_verdict_is_about():
+    slower = measurement(throughput=throughput(4.0))
+    attempts = Processes(Attempt([report()], slower, output="one"), Attempt([report()], SLOW, output="two"))
+    guarded = guard(attempts, baseline())
+    assert guarded.result.measurement.throughput.pace == 3.0
+    assert (guarded.result.output, guarded.attempt.output) == ("two", "two")
+
+
+def test_provenance_is_completed():
+    completed = guard(Processes(measurement(provenance=Provenance(keras="3")))).result.measurement.provenance
+    assert completed == Provenance(keras="3", commit="abc")
+
+
+def test_process_that_failed_for_memory_does_not_fit_and_is_not_tried_again():
+    processes = Processes(measurement(failure=Failure(FailureKind.OOM, "no room")))
+    result = guard(processes, baseline()).result
+    assert (result.judgement.verdict, processes.count) == (Verdict.DOES_NOT_FIT, 1)
+
+
+# Guards that are at fault themselves
+
+
+def broken_reason(attempt):
+    result = guard(Processes(attempt), baseline()).result
+    assert result.judgement.verdict is Verdict.BROKEN
+    return result.judgement.reason
+
+
+def test_guard_that_never_trains_is_broken():
+    assert broken_reason(Attempt([report(when="setup"), report()])).startswith("the guard never trained: call")
+
+
+@pytest.mark.parametrize("when", ["setup", "call", "teardown"])
+@pytest.mark.parametrize("measured", [None, FINE])
+def test_test_that_fails_is_broken_whatever_was_measured(when, measured):
+    assert broken_reason(Attempt([report(), report("failed", when)], measured)) == f"the test itself failed in {when}"
+
+
+def test_process_that_did_not_find_the_test_is_broken_with_its_last_words():
+    assert broken_reason(Attempt(output="…\nImportError: no\n")) == "its process did not find the test: ImportError: no"
+    assert broken_reason(Attempt()) == "its process did not find the test: it collected nothing"
+
+
+def test_failure_that_was_sent_says_more_than_the_report():
+    failed = measurement(failure=Failure(FailureKind.ERROR, "the data has no batch"))
+    assert broken_reason(Attempt([report("failed")], failed)) == "the data has no batch"
+
+
+def test_test_that_skips_itself_is_no_case():
+    guarded = guard(Processes(Attempt([report("skipped", "setup")])), baseline())
+    assert guarded.result is None
+    assert guarded.attempt.reports[0].skipped
+
+
+# Recording
+
+
+def test_recorded_case_is_measured_in_several_processes():
+    processes = Processes(*(measurement(memory=memory(peak)) for peak in (1000, 1010, 1020)))
+    result = guard(processes, records=True).result
+    assert (result.judgement.verdict, result.judgement.reason, processes.count) == (Verdict.PASSED, "", 3)
+    assert result.recorded.memory.peak_bytes == 1010
+    assert result.recorded.recorded_with.commit == "abc"
+
+
+def test_recorded_case_is_measured_as_often_as_asked():
+    processes = Processes(FINE)
+    assert guard(processes, records=True, repeat_count=1).result.recorded is not None
+    assert processes.count == 1
+
+
+def test_recording_is_not_held_against_the_old_baseline_which_is_kept_for_showing():
+    old = baseline(throughput=throughput(0.1))
+    result = guard(Processes(FINE, FINE, FINE), old, records=True).result
+    assert (result.judgement.verdict, result.baseline) == (Verdict.PASSED, old)
+    assert result.recorded.throughput.pace == 2.0
+
+
+def test_values_that_disagree_are_not_recorded():
+    processes = Processes(*(measurement(memory=memory(peak)) for peak in (1000, 1010, 2000)))
+    result = guard(processes, records=True).result
+    assert (result.judgement.verdict, result.recorded) == (Verdict.BROKEN, None)
+    assert result.judgement.reason.startswith("not recorded, its 3 processes disagree: peak memory")
+
+
+@pytest.mark.parametrize(
+    ("bad", "limits", "verdict"),
+    [
+        (measurement(loss=loss((1.0, 2.0))), Limits(), Verdict.UNHEALTHY),
+        (measurement(failure=Failure(FailureKind.OOM, "no room")), Limits(), Verdict.DOES_NOT_FIT),
+        (FINE, Limits(max_memory=1), Verdict.REGRESSED),
+        (Attempt([report("failed")], FINE), Limits(), Verdict.BROKEN),
+    ],
+)
+def test_what_is_not_healthy_is_not_recorded_and_not_measured_on(bad, limits, verdict):
+    processes = Processes(bad, FINE, FINE)
+    result = guard(processes, records=True, limits=limits).result
+    assert (result.judgement.verdict, result.recorded, processes.count) == (verdict, None, 1)
+
+
+def test_unhealthy_repeat_is_not_recorded_although_the_first_was_healthy():
+    processes = Processes(FINE, measurement(loss=loss((1.0, 2.0))), FINE)
+    result = guard(processes, records=True).result
+    assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.UNHEALTHY, None, 2)
