@@ -46,7 +46,7 @@ def test_paces_further_than_a_quarter_apart_are_not_recorded():
 
 
 def test_loss_decreases_a_tenth_apart_agree():
-    assert disagreement(with_decreases(0.25, 0.3, 0.34)) == ""
+    assert disagreement(with_decreases(0.0, 0.05, 0.1)) == ""
 
 
 def test_loss_decreases_further_apart_are_not_recorded():

@@ -64,6 +64,15 @@ def test_first_window_more_than_a_quarter_slower_has_not_settled():
     assert not has_settled([1.26, 1.0, 1.0, 1.0])
 
 
+def test_settling_is_relative_to_the_rest_whatever_the_pace():
+    assert has_settled([5.0, 4.0, 4.0, 4.0])
+    assert not has_settled([5.1, 4.0, 4.0, 4.0])
+
+
+def test_rest_is_every_window_but_the_first():
+    assert not has_settled([1.3, 1.0, 1.0, 9.0])
+
+
 def test_one_slow_window_later_does_not_unsettle():
     assert has_settled([1.0, 9.0, 1.0, 1.0])
 

@@ -47,7 +47,9 @@ def test_variable_can_hide_every_card(asked):
     assert uuids(asked) == []
 
 
-@pytest.mark.parametrize(("asked", "seen"), [("0,7,1", ["GPU-aaaa-1"]), ("7,0", []), ("1,-1,0", ["GPU-abbb-2"])])
+@pytest.mark.parametrize(
+    ("asked", "seen"), [("0,7,1", ["GPU-aaaa-1"]), ("7,0", []), ("3,0", []), ("1,-1,0", ["GPU-abbb-2"])]
+)
 def test_unknown_entry_hides_all_behind_it(asked, seen):
     assert uuids(asked) == seen
 
@@ -75,6 +77,10 @@ def test_slice_is_chosen_by_its_uuid():
 
 def test_index_of_a_sliced_card_chooses_its_first_slice():
     assert uuids("1,0", FIRST, SLICED) == ["MIG-aaaa", "GPU-aaaa-1"]
+
+
+def test_card_whose_slicing_is_off_is_a_card_whatever_slices_it_had():
+    assert uuids(None, Card("NVIDIA A100", "GPU-d", mig=False, slices=SLICES)) == ["GPU-d"]
 
 
 def test_card_without_slices_although_slicing_is_on_is_a_card():

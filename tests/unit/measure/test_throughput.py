@@ -107,6 +107,20 @@ def test_windows_hold_at_least_the_steps_asked_for(steps):
     assert len(figures.step_seconds) * figures.window_steps >= steps
 
 
+def test_window_of_long_steps_holds_two():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert meter.figures().window_steps == 2
+
+
+def test_noise_is_held_against_the_pace_and_not_against_the_yardstick():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 16.0 if windows % 2 else 16.5)
+    assert len(meter.figures().step_seconds) == FEWEST_WINDOWS
+
+
 def test_noisy_training_is_measured_for_longer_until_the_noise_has_averaged_out():
     scene = Scene()
     meter = scene.meter()
@@ -184,6 +198,15 @@ def test_warm_up_of_one_step_is_enough_to_measure():
     assert meter.figures().images_per_second == 64.0
 
 
+def test_clock_too_coarse_for_the_warm_up_is_no_trouble():
+    scene = Scene()
+    meter = scene.meter(warmup=2)
+    for _ in range(2):
+        scene.step(meter, 0.0)
+    scene.train(meter, steady(0.5))
+    assert meter.figures().images_per_second == 64.0
+
+
 def test_short_steps_make_longer_windows():
     scene = Scene()
     meter = scene.meter()
@@ -199,6 +222,14 @@ def test_steps_run_at_once_count_each():
     figures = meter.figures()
     assert figures.images_per_second == 64.0
     assert calls == 1 + len(figures.step_seconds) * (1 + math.ceil(figures.window_steps / 4))
+
+
+def test_length_of_a_step_is_known_from_a_warm_up_of_steps_run_at_once():
+    scene = Scene()
+    meter = scene.meter(batch_size=32, warmup=12, steps_at_once=4)
+    for _ in range(2):
+        scene.step(meter, 0.5)
+    assert meter.images_per_second == 64.0
 
 
 def test_steps_run_at_once_that_overfill_a_window_all_count():
@@ -260,8 +291,8 @@ def test_progress_shows_the_last_step_in_the_warm_up_and_then_the_last_window():
     assert math.isnan(meter.images_per_second)
     scene.step(meter, 0.25)
     assert meter.images_per_second == 128.0
-    scene.train(meter, steady(0.5))
-    assert meter.images_per_second == 64.0
+    scene.train(meter, lambda windows: 0.5 if windows < FEWEST_WINDOWS - 1 else 0.53125)
+    assert meter.images_per_second == 32 / 0.53125
 
 
 @pytest.mark.parametrize(("batch_size", "rate"), [(1, 2.0), (32, 64.0), (64, 128.0)])

@@ -207,6 +207,13 @@ def test_keys_behind_the_cases_stay(path):
     assert after == f"schema: 1\ncases:\n{entry(FIRST)}  {SECOND}:\n{NEW_LINES}{lines[2]}"
 
 
+@pytest.mark.parametrize("empty", ["cases:", "cases: {}", "cases: {\n}", "cases:   # none yet"])
+def test_keys_behind_cases_without_entries_stay(path, empty):
+    device = HEAD.splitlines(keepends=True)[2]
+    after = updated(path, f"schema: 1\n{empty}\n{device}# the end\n", [FIRST])
+    assert after == f"schema: 1\ncases:\n  {FIRST}:\n{NEW_LINES}{device}# the end\n"
+
+
 def test_entries_in_one_line_stay(path):
     before = HEAD.replace("cases:\n", f'cases: {{"{FIRST}": {{memory: {{peak_bytes: 1000}}}}}}\n')
     updated(path, before, [SECOND])
