@@ -200,6 +200,12 @@ def test_what_is_not_healthy_is_not_recorded_and_not_measured_on(bad, limits, ve
     assert (result.judgement.verdict, result.recorded, processes.count) == (verdict, None, 1)
 
 
+def test_test_that_skips_itself_is_not_recorded():
+    processes = Processes(Attempt([report("skipped", "setup")]), FINE, FINE)
+    assert guard(processes, records=True).result is None
+    assert processes.count == 1
+
+
 def test_unhealthy_repeat_is_not_recorded_although_the_first_was_healthy():
     processes = Processes(FINE, measurement(loss=loss((1.0, 2.0))), FINE)
     result = guard(processes, records=True).result

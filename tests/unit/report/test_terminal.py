@@ -42,7 +42,9 @@ def test_case_that_failed_has_its_line_and_no_notes_since_its_failure_shows_them
 
 
 def test_inconclusive_case_is_loud():
-    unsure = result(Verdict.INCONCLUSIVE, reason="pace 2.3 yardsticks, allowed is at most 2.2 yardsticks")
+    unsure = result(
+        Verdict.INCONCLUSIVE, notes=("a note",), reason="pace 2.3 yardsticks, allowed is at most 2.2 yardsticks"
+    )
     assert summary_lines([unsure], 100)[3] == ("  INCONCLUSIVE: pace 2.3 yardsticks, allowed is at most 2.2 yardsticks")
 
 

@@ -181,10 +181,29 @@ def test_entry_that_is_empty_is_refused_with_its_line(path):
         "throughput: {images_per_second: 5.0, pace: 0.0, yardstick: 1}",
         "throughput: {images_per_second: 0.0, pace: 1.0, yardstick: 1}",
         "throughput: {images_per_second: 5.0, pace: .nan, yardstick: 1}",
+        "throughput: {images_per_second: .inf, pace: 1.0, yardstick: 1}",
     ],
 )
 def test_figure_that_nothing_can_be_compared_with_is_refused_with_line_and_keys(path, line):
     assert refusal(path, f"{HEAD}  {FIRST}:\n    {line}\n").startswith(f":6: cases → {FIRST} → ")
+
+
+def test_small_figures_are_read(path):
+    path.write_text(
+        f"{HEAD}  {FIRST}:\n    memory: {{peak_bytes: 1}}\n"
+        "    throughput: {images_per_second: 0.001, pace: 0.001, yardstick: 1}\n"
+    )
+    assert baselines.read(path).cases[FIRST].throughput.pace == 0.001
+
+
+def test_value_in_a_list_is_refused_with_its_own_line(path):
+    curve = "    loss:\n      first: 1\n      last: 1\n      decrease: 0\n      curve:\n      - 1.0\n      - words\n"
+    assert refusal(path, f"{HEAD}  {FIRST}:\n{curve}").startswith(f":12: cases → {FIRST} → loss → curve → 1: ")
+
+
+def test_key_that_is_missing_is_refused_with_the_line_that_it_is_missing_from(path):
+    text = f"{HEAD}  {FIRST}:\n    memory:\n\n      spread: 0.1\n"
+    assert refusal(path, text) == f":6: cases → {FIRST} → memory → peak_bytes: is missing"
 
 
 def test_file_with_dos_line_ends_names_the_same_lines(path):

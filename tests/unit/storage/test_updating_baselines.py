@@ -121,7 +121,7 @@ def test_long_loss_curve_stays_on_one_line(path):
         "123",
         "null",
         "2026-11-22",
-        "y" * 500,
+        *("y" * length for length in (500, 999, 1000, 1001, 1023, 1024, 1025)),
         "tests/test_x.py::test_y[" + "long " * 300 + "]",
     ],
 )
@@ -186,6 +186,12 @@ def test_comment_above_another_entry_stays(path):
     comment = "  # measured after the fix of the pipeline\n"
     after = updated(path, file_of(entry(FIRST), comment, entry(SECOND)), [FIRST])
     assert comment + entry(SECOND) in after
+
+
+def test_comment_of_many_lines_stays_whole(path):
+    comment = "\n  # measured after the fix\n\n  # of the pipeline\n\n"
+    after = updated(path, file_of(entry(FIRST), comment, entry(THIRD), comment), [FIRST, SECOND])
+    assert after == file_of(f"  {FIRST}:\n{NEW_LINES}  {SECOND}:\n{NEW_LINES}", comment, entry(THIRD), comment)
 
 
 def test_comment_above_an_entry_stays_above_it_when_another_is_added(path):
