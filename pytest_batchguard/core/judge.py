@@ -74,8 +74,7 @@ def wants_another_attempt(attempts: Sequence[Judgement]) -> bool:
     that breach the same limit beyond doubt are enough, three attempts are the most.
     """
     last = attempts[-1]
-    noisy = all(check.quantity in NOISY_QUANTITIES for check in last.breaches)
-    return last.verdict in _ALARMS and noisy and len(attempts) < MOST_ATTEMPTS and not _confirmed(attempts)
+    return _is_noisy_alarm(last) and len(attempts) < MOST_ATTEMPTS and not _confirmed(attempts)
 
 
 def conclude(attempts: Sequence[Judgement]) -> Judgement:
@@ -85,12 +84,17 @@ def conclude(attempts: Sequence[Judgement]) -> Judgement:
     same limit beyond doubt, else `inconclusive`. What is not measured again stands as it is.
     """
     last = attempts[-1]
-    if last.verdict not in _ALARMS or len(attempts) == 1:
+    if not _is_noisy_alarm(last) or len(attempts) == 1:
         return last
     confirmed = _confirmed(attempts)
     if confirmed:
         return next(attempt for attempt in reversed(attempts) if confirmed & _regressed_quantities(attempt))
     return last if last.verdict is Verdict.INCONCLUSIVE else replace(last, verdict=Verdict.INCONCLUSIVE)
+
+
+def _is_noisy_alarm(judgement: Judgement) -> bool:
+    noisy = all(check.quantity in NOISY_QUANTITIES for check in judgement.breaches)
+    return judgement.verdict in _ALARMS and noisy
 
 
 def _confirmed(attempts: Sequence[Judgement]) -> set[str]:

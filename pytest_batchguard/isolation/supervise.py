@@ -49,7 +49,7 @@ def supervise(child: Child, timeout_seconds: float, on_message: Callable[[dict[s
     Args:
         child: Just launched.
         timeout_seconds: From now to its end.
-        on_message: Called with every message but the last.
+        on_message: Called with every message but the last; raises `IsolationError` at one that it cannot read.
     """
     try:
         ending = _follow(child, time.monotonic() + timeout_seconds, on_message)
@@ -99,5 +99,8 @@ def _hand_on(received: list[dict[str, Any]], on_message: Callable[[dict[str, Any
             return Ending(EndingKind.COMPLETE)
         if message["kind"] == "error":
             return Ending(EndingKind.ERROR, detail=message.get("traceback", ""))
-        on_message(message)
+        try:
+            on_message(message)
+        except IsolationError as error:
+            return Ending(EndingKind.GARBAGE, detail=str(error))
     return None

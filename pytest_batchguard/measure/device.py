@@ -30,7 +30,7 @@ def choose_device(request: str, environ: Mapping[str, str]) -> Device:
     """
     match = re.fullmatch(r"auto|cpu|gpu(?::(?P<index>\d+))?", request)
     if match is None:
-        raise ConfigurationError(f"--batchguard-device: found {request!r}, allowed: {DEVICES_ALLOWED}")
+        raise ConfigurationError(f"found {request!r}, allowed: {DEVICES_ALLOWED}")
     if request == "cpu":
         return cpu_device()
     gpus = _gpus(environ)
@@ -40,7 +40,7 @@ def choose_device(request: str, environ: Mapping[str, str]) -> Device:
     if request == "auto":
         return cpu_device()
     seen = ", ".join(f"gpu:{place} ({gpu.name})" for place, gpu in enumerate(gpus)) or "no GPU"
-    raise DeviceError(f"--batchguard-device: {request} is not there; NVIDIA's driver shows {seen}")
+    raise DeviceError(f"{request} is not there; NVIDIA's driver shows {seen}")
 
 
 def gpu_device(gpu: Gpu, index: int) -> Device:

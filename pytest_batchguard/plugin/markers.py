@@ -180,8 +180,11 @@ def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark) -> None:
     name = metafunc.definition.nodeid
     if "batchguard" not in metafunc.fixturenames:
         pytest.fail(f"{name}: the guard does not take the fixture `batchguard`, so it cannot train", pytrace=False)
+    complaint = ""
     try:
         cases = GuardOptions.from_marker(marker).declared_cases()
     except ConfigurationError as error:
-        pytest.fail(f"{name}: batchguard marker: {error}", pytrace=False)
+        complaint = f"{name}: batchguard marker: {error}"
+    if complaint:  # outside the handler, or pytest would show the error twice
+        pytest.fail(complaint, pytrace=False)
     metafunc.parametrize("batchguard", cases, ids=[case.id for case in cases], indirect=True)

@@ -51,7 +51,7 @@ def _switch(text: str) -> bool:
 
 def _count(smallest: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        number = int(text) if text.strip().isdigit() else -1
+        number = int(text) if text.strip().isdecimal() else -1
         if number < smallest:
             raise ConfigurationError(f"found {text!r}, allowed: a whole number from {smallest} up")
         return number
@@ -117,13 +117,28 @@ def add_options(parser: pytest.Parser) -> None:
     """Add every option to pytest's parser."""
     group = parser.getgroup("batchguard", "guard training: memory, throughput, loss")
     for option in OPTIONS:
-        parser.addini(option.name, f"{option.help} (ini key of {option.flag})".replace("%%", "%"), default=None)
+        _add_ini(parser, option)
         if not option.has_flag:
             continue
         if option.metavar is None:
             group.addoption(option.flag, action="store_true", default=None, dest=option.name, help=option.help)
         else:
             group.addoption(option.flag, metavar=option.metavar, default=None, dest=option.name, help=option.help)
+
+
+def _add_ini(parser: pytest.Parser, option: Option) -> None:
+    text = f"{option.help} (ini key of {option.flag})".replace("%%", "%")
+    try:
+        # pytest's native TOML table may then say 20 as well as "20"; what is read is text all the same.
+        parser.addini(option.name, text, type=("string", "bool", "int", "float"), default=None)  # type: ignore[arg-type]
+    except (AssertionError, TypeError, ValueError):  # a pytest that knows no such choice
+        parser.addini(option.name, text, default=None)
+
+
+def source(config: pytest.Config, name: str) -> str:
+    """Return where an option's value comes from, for messages."""
+    option = _BY_NAME[name]
+    return option.flag if flag_value(config, name) is not None else f"ini key {name}"
 
 
 def guards_run(config: pytest.Config) -> bool:

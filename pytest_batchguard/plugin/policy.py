@@ -77,7 +77,7 @@ def session_budget(config: pytest.Config, device: Device) -> int | None:
     try:
         return _bytes(text, device)
     except ConfigurationError as error:
-        raise ConfigurationError(f"--batchguard-memory-budget: {error}") from None
+        raise ConfigurationError(f"{options.source(config, 'batchguard_memory_budget')}: {error}") from None
 
 
 def _ini(config: pytest.Config, name: str) -> Any:

@@ -54,6 +54,14 @@ def verdict_reports(
     return reports
 
 
+def refusal_report(item: pytest.Item, reason: str) -> pytest.TestReport:
+    """Return the failed report of a guard that cannot run at all."""
+    report = _empty_call(item)
+    report.outcome = "failed"
+    report.longrepr = f"{item.nodeid}: {reason}"
+    return report
+
+
 def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:
     """Whether the test failed by an error of its own, which says more than a verdict could."""
     failure = result.measurement.failure if result.measurement else None

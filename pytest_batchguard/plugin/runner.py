@@ -111,11 +111,14 @@ class CaseRunner:
 
         def take(message: dict[str, Any]) -> None:
             nonlocal phase
-            if message["kind"] == "progress":
-                phase = f"in the {message['phase']} pass, step {message['step']}"
-                self._show_progress(message)
-            else:
-                _take(message, attempt, self._config)
+            try:
+                if message["kind"] == "progress":
+                    phase = f"in the {message['phase']} pass, step {message['step']}"
+                    self._show_progress(message)
+                else:
+                    _take(message, attempt, self._config)
+            except (KeyError, TypeError, AttributeError, PlainDataError) as error:
+                raise IsolationError(f"the process sent a {message['kind']} that cannot be read: {error}") from error
 
         killed_before = _kernel_kills()
         try:
@@ -194,10 +197,7 @@ def _take(message: dict[str, Any], attempt: Attempt, config: pytest.Config) -> N
         report = config.hook.pytest_report_from_serializable(config=config, data=message["report"])
         attempt.reports.append(report)
     elif kind == "measurement":
-        try:
-            attempt.measurement = from_plain(Measurement, message["measurement"])
-        except PlainDataError as error:
-            raise IsolationError(f"the process sent what is no measurement: {error}") from error
+        attempt.measurement = from_plain(Measurement, message["measurement"])
     elif kind == "warning":
         attempt.warnings.append(message)
     elif kind == "collection-error":
@@ -213,7 +213,8 @@ def _failure(ending: Ending, output: str, timeout_seconds: float, phase: str, *,
         message = f"no end after {format_seconds(timeout_seconds)}, {phase}; its processes were killed"
         return Failure(FailureKind.TIMEOUT, message, phase=phase)
     if ending.kind is EndingKind.ERROR:
-        return Failure(FailureKind.ERROR, ending.detail.strip().splitlines()[-1], phase=phase)
+        last_words = str(ending.detail).strip().splitlines() or ["its process ended with an error that it did not tell"]
+        return Failure(FailureKind.ERROR, last_words[-1], phase=phase)
     if ending.kind is EndingKind.GARBAGE:
         return Failure(FailureKind.CRASH, f"{ending.detail}, {phase}", phase=phase)
     if killed_by_kernel and ending.code == -signal.SIGKILL:

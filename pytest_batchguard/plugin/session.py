@@ -18,7 +18,7 @@ from pytest_batchguard.plugin.guarding import CaseGuarding
 from pytest_batchguard.plugin.policy import policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import verdict_reports
+from pytest_batchguard.plugin.reports import refusal_report, verdict_reports
 from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
 from pytest_batchguard.report import json_file, terminal
 from pytest_batchguard.storage import baselines
@@ -140,7 +140,10 @@ class GuardSession:
             self._runner.close()
 
     def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-        policy = policy_of(item, item.callspec.params["batchguard"], self._device)  # type: ignore[attr-defined]
+        callspec = getattr(item, "callspec", None)
+        if callspec is None:
+            return [refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")]
+        policy = policy_of(item, callspec.params["batchguard"], self._device)
         runner, progress = self._runner, self._progress
         if runner is None:
             measure = partial(in_process.measure_here, item, nextitem, policy, self._device)
@@ -207,7 +210,10 @@ def _check_surroundings(config: pytest.Config) -> None:
 def _device(config: pytest.Config) -> Device:
     import os
 
-    device = choose_device(options.value(config, "batchguard_device"), os.environ)
+    try:
+        device = choose_device(options.value(config, "batchguard_device"), os.environ)
+    except BatchguardError as error:
+        raise DeviceError(f"{options.source(config, 'batchguard_device')}: {error}") from None
     if options.value(config, "batchguard_require_gpu") and not device.is_gpu:
         raise DeviceError(f"--batchguard-require-gpu: found {device.name}; a GPU is needed")
     return device

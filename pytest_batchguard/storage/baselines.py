@@ -240,6 +240,7 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
         raise BaselineFileError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
+    _refuse_duplicates(path, root)
     if not isinstance(data, dict) or "schema" not in data:
         raise BaselineFileError(f"{path}:1: not a baselines file of pytest-batchguard: it has no `schema`")
     if data["schema"] != SCHEMA:
@@ -257,6 +258,18 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
     if not isinstance(cases, dict):
         raise BaselineFileError(f"{path}:{_line_of(root, ('cases',))}: cases: found {cases!r}, allowed: a mapping")
     return {str(node_id): _baseline(path, root, str(node_id), entry) for node_id, entry in cases.items()}
+
+
+def _refuse_duplicates(path: Path, node: Any) -> None:
+    """YAML's reader would silently take the last of two entries of one name."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise BaselineFileError(f"{path}:{key.start_mark.line + 1}: {key.value}: is there twice")
+        seen.add(key.value)
+        _refuse_duplicates(path, value)
 
 
 def _baseline(path: Path, root: Any, node_id: str, entry: Any) -> Baseline:
