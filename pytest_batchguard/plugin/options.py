@@ -130,8 +130,8 @@ def _add_ini(parser: pytest.Parser, option: Option) -> None:
     text = f"{option.help} (ini key of {option.flag})".replace("%%", "%")
     try:
         # pytest's native TOML table may then say 20 as well as "20"; what is read is text all the same.
-        parser.addini(option.name, text, type=("string", "bool", "int", "float"), default=None)  # type: ignore[arg-type]
-    except (AssertionError, TypeError, ValueError):  # a pytest that knows no such choice
+        parser.addini(option.name, text, type=str | bool | int | float, default=None)
+    except (AssertionError, TypeError, ValueError):  # pytest before 9.2 knows no such choice
         parser.addini(option.name, text, default=None)
 
 
