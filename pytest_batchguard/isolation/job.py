@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
 import sys
@@ -77,6 +78,9 @@ def _settle_in(job: Job) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(line_buffering=True)  # what was printed outlives a crash
 
 
 def _sender(channel: socket.socket) -> Send:

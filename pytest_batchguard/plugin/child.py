@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Plan
 
 ACTIVE = pytest.StashKey[tuple[Plan, Callable[[dict[str, Any]], None]]]()
@@ -20,7 +22,7 @@ ACTIVE = pytest.StashKey[tuple[Plan, Callable[[dict[str, Any]], None]]]()
 
 _WRITES_ELSEWHERE = ("xmlpath", "report_log", "htmlpath", "json_report_file", "allure_report_dir")
 _SELECTS_TESTS = {"keyword": "", "markexpr": "", "deselect": None, "lf": False, "failedfirst": False, "newfirst": False}
-_SPEAKS = ("terminalreporter", "lfplugin", "nfplugin", "stepwiseplugin")
+_REMEMBERS = ("lfplugin", "nfplugin", "stepwiseplugin")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class ChildPlugin:
         self._config: pytest.Config | None = None
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        """Keep the terminal for the parent, as pytest-xdist does in its workers."""
+        config.pluginmanager.unregister(name="terminal")
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Narrow the session to the item and keep it from writing."""
         self._config = config
@@ -80,8 +87,8 @@ class ChildPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Silence what would report or remember in the parent's place."""
-        for name in _SPEAKS:
+        """Silence what would remember in the parent's place."""
+        for name in _REMEMBERS:
             if session.config.pluginmanager.has_plugin(name):
                 session.config.pluginmanager.unregister(name=name)
 
@@ -95,6 +102,17 @@ class ChildPlugin:
         if report.failed:
             self._send({"kind": "collection-error", "nodeid": report.nodeid, "text": report.longreprtext})
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        """Say that memory ran out, wherever in the test it did."""
+        from pytest_batchguard.training import oom
+
+        failure = oom.classify(call.excinfo.value) if call.excinfo is not None else None
+        if failure is not None:
+            case = self._assignment.plan.case
+            measurement = Measurement(case.batch_size, case.image_size, failure=failure)
+            self._send({"kind": "measurement", "measurement": to_plain(measurement)})
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Send the report of setup, call or teardown."""
         assert self._config is not None  # noqa: S101 -- configured before anything runs
@@ -102,7 +120,9 @@ class ChildPlugin:
         self._send({"kind": "report", "report": plain})
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str) -> None:
-        """Send a warning."""
+        """Send a warning of the test's; those of collecting the parent has had itself."""
+        if when != "runtest":
+            return
         self._send(
             {
                 "kind": "warning",

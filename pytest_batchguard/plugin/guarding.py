@@ -20,6 +20,7 @@ from pytest_batchguard.core.model import (
 )
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
+from pytest_batchguard.plugin.reports import has_failed
 from pytest_batchguard.plugin.runner import Attempt
 
 Measure = Callable[[], Attempt]
@@ -133,8 +134,8 @@ def _problem(attempt: Attempt) -> str:
     """Return what is wrong with the guard itself where nothing else has said so, or an empty text."""
     if attempt.measurement is not None and attempt.measurement.failure is not None:
         return ""
-    failed = next((report for report in attempt.reports if report.failed), None)
-    if failed is not None:
+    failed = next((report for report in attempt.reports if has_failed(report)), None)
+    if failed is not None and (attempt.measurement is not None or failed.failed):
         return f"the test itself failed in {failed.when}"
     if attempt.measurement is not None or any(report.skipped for report in attempt.reports):
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
@@ -11,6 +11,7 @@ from pytest_batchguard.core.model import CaseResult, FailureKind
 from pytest_batchguard.report.failure import failure_text, headline
 
 _WIDTH = 80
+_XPASS = "[XPASS(strict)]"
 
 
 class VerdictRepr(TerminalRepr):
@@ -42,21 +43,42 @@ def verdict_reports(
     if call is None:
         if any(report.failed for report in reports):
             return reports
-        call = _empty_call(item)
-        reports = [*(report for report in reports if report.when == "setup"), call]
-        reports += [report for report in reports if report.when == "teardown"]
-    call.user_properties += _properties(result)
+        call = _empty_report(item, "call")
+        # JUnit writes a case down at its teardown.
+        ended = [report for report in reports if report.when == "teardown"] or [_empty_report(item, "teardown")]
+        reports = [*(report for report in reports if report.when == "setup"), call, *ended]
+    for report in reports:
+        report.user_properties += _properties(result)
     if result.fails(strict=strict) and not _speaks_for_itself(call, result):
+        reason = _reason_of_xpass(call)
+        if reason is not None:
+            call.wasxfail = reason
         call.longrepr = VerdictRepr(result, *_place(item))
-        call.outcome = "failed"
-        if _expected_to_fail(call):
-            call.outcome = "skipped"
+        call.outcome = "skipped" if hasattr(call, "wasxfail") else "failed"
     return reports
+
+
+def with_session_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None, reports: list[pytest.TestReport]
+) -> list[pytest.TestReport]:
+    """Tear down what earlier tests left set up in this session; return the reports with what went wrong in it."""
+    state = item.session._setupstate  # noqa: SLF001
+    reraise = (KeyboardInterrupt, pytest.exit.Exception)
+    call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown", reraise=reraise)
+    if call.excinfo is None:
+        return reports
+    kept = [report for report in reports if report.when != "teardown" or report.failed]
+    return [*kept, pytest.TestReport.from_item_and_call(item, call)]
+
+
+def has_failed(report: pytest.TestReport) -> bool:
+    """Return whether the test itself failed, as expected or not; passing against expectation is no failure of it."""
+    return (report.failed and _reason_of_xpass(report) is None) or (report.skipped and hasattr(report, "wasxfail"))
 
 
 def refusal_report(item: pytest.Item, reason: str) -> pytest.TestReport:
     """Return the failed report of a guard that cannot run at all."""
-    report = _empty_call(item)
+    report = _empty_report(item, "call")
     report.outcome = "failed"
     report.longrepr = f"{item.nodeid}: {reason}"
     return report
@@ -66,27 +88,23 @@ def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:
     """Whether the test failed by an error of its own, which says more than a verdict could."""
     failure = result.measurement.failure if result.measurement else None
     out_of_memory = failure is not None and failure.kind in {FailureKind.OOM, FailureKind.HOST_OOM}
-    return call.failed and not out_of_memory and not _passed_unexpectedly(call)
+    return has_failed(call) and not out_of_memory
 
 
-def _expected_to_fail(call: pytest.TestReport) -> bool:
-    if _passed_unexpectedly(call):
-        call.wasxfail = ""
-    return hasattr(call, "wasxfail")
+def _reason_of_xpass(report: pytest.TestReport) -> str | None:
+    """Return why a test that passed was strictly expected to fail; `None` for any other report."""
+    text = report.longrepr
+    return text[len(_XPASS) :].strip() if isinstance(text, str) and text.startswith(_XPASS) else None
 
 
-def _passed_unexpectedly(call: pytest.TestReport) -> bool:
-    return isinstance(call.longrepr, str) and call.longrepr.startswith("[XPASS(strict)]")
-
-
-def _empty_call(item: pytest.Item) -> pytest.TestReport:
+def _empty_report(item: pytest.Item, when: Literal["call", "teardown"]) -> pytest.TestReport:
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,
         keywords=dict.fromkeys(item.keywords, 1),
         outcome="passed",
         longrepr=None,
-        when="call",
+        when=when,
     )
 
 

@@ -145,8 +145,8 @@ class CaseRunner:
             environment |= cpu_allocator_environment(plan.budget_bytes or plan.device.memory_bytes)
         function = item.nodeid.partition("::")[2].partition("[")[0]
         captures = self._config.getoption("capture") != "no"
-        # What C++ code writes then goes to the process's own output, where it outlives a crash.
-        capture = f"--capture={'sys' if captures else 'no'}"
+        # What is printed then goes to the process's own output too, where it outlives a crash.
+        capture = f"--capture={'tee-sys' if captures else 'no'}"
         assignment = Assignment(
             arguments=(*map(str, invocation.args), capture),
             target=f"{item.path}::{function}",
@@ -195,6 +195,8 @@ def _take(message: dict[str, Any], attempt: Attempt, config: pytest.Config) -> N
     kind = message["kind"]
     if kind == "report":
         report = config.hook.pytest_report_from_serializable(config=config, data=message["report"])
+        if isinstance(report.longrepr, list):  # place and reason of a skip: JSON has no tuples, pytest wants one
+            report.longrepr = tuple(report.longrepr)
         attempt.reports.append(report)
     elif kind == "measurement":
         attempt.measurement = from_plain(Measurement, message["measurement"])

@@ -18,7 +18,7 @@ from pytest_batchguard.plugin.guarding import CaseGuarding
 from pytest_batchguard.plugin.policy import policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import refusal_report, verdict_reports
+from pytest_batchguard.plugin.reports import refusal_report, verdict_reports, with_session_teardown
 from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
 from pytest_batchguard.report import json_file, terminal
 from pytest_batchguard.storage import baselines
@@ -62,6 +62,10 @@ class GuardSession:
         self._writes = any(self._option(name) for name in _WRITING)
         if self._writes:
             baselines.check_writable(directory)
+        json_name = self._option("batchguard_json")
+        self._json_path = config.invocation_params.dir / json_name if json_name else None
+        if self._json_path is not None:
+            json_file.check_writable(self._json_path, options.source(config, "batchguard_json"))
         self._guarding = CaseGuarding(
             accepted=self._file.cases,
             stamp=ProvenanceStamp(self._device, config.rootpath),
@@ -72,9 +76,11 @@ class GuardSession:
         self._runner: CaseRunner | None = None
         self._results: list[CaseResult] = []
         self._existing: set[str] = set()
+        self._collected: set[str] = set()
         self._is_narrowed = any("::" in argument for argument in config.args)
         self._dropped: list[str] = []
-        self._file_error = ""
+        self._changes: list[tuple[str, Baseline | None, Baseline]] = []
+        self._file_errors: list[str] = []
 
     def pytest_report_header(self) -> list[str]:
         """Say what the guards train on, within which budget, against which file."""
@@ -96,6 +102,11 @@ class GuardSession:
         """Remember which cases exist, for pruning."""
         self._existing.add(item.nodeid)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember which files were read, for pruning."""
+        if report.passed:
+            self._collected.add(report.nodeid)
+
     def pytest_deselected(self) -> None:
         """Remember that the run is not whole."""
         self._is_narrowed = True
@@ -105,11 +116,9 @@ class GuardSession:
         if item.get_closest_marker("batchguard") is None:
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self._guard(item, nextitem):
+        for report in with_session_teardown(item, nextitem, self._guard(item, nextitem)):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        # The item was not set up here; what earlier tests left set up ends here all the same.
-        item.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001
         return True
 
     @pytest.hookimpl(trylast=True)
@@ -118,12 +127,17 @@ class GuardSession:
         if not self._results and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
         if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            self._file_error = "the run did not come to its end" if self._writes else ""
+            self._file_errors += ["NO BASELINE WAS WRITTEN: the run did not come to its end"] if self._writes else []
             return
         try:
-            self._write(green=exitstatus == pytest.ExitCode.OK)
+            self._write_baselines(green=exitstatus == pytest.ExitCode.OK)
         except (BaselineFileError, OSError) as error:
-            self._file_error = str(error)
+            self._file_errors.append(f"NO BASELINE WAS WRITTEN: {error}")
+        try:
+            self._write_json()
+        except OSError as error:
+            self._file_errors.append(f"NO JSON FILE WAS WRITTEN: {error}")
+        if self._file_errors:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -165,21 +179,27 @@ class GuardSession:
             return True
         return bool(self._option("batchguard_update_new")) and baseline is None
 
-    def _write(self, *, green: bool) -> None:
-        recorded = {result.node_id: result.recorded for result in self._results if result.recorded is not None}
-        if self._option("batchguard_prune") and green and not self._is_narrowed:
-            self._dropped = [node_id for node_id in self._file.cases if self._is_gone(node_id)]
-        if recorded or self._dropped:
-            baselines.update(self._file.path, self._device, recorded, self._dropped)
-        if self._option("batchguard_json"):
-            path = self._config.invocation_params.dir / self._option("batchguard_json")
-            json_file.write(path, self._device, self._results)
+    def _write_baselines(self, *, green: bool) -> None:
+        changes = [(result.node_id, result.baseline, result.recorded) for result in self._results if result.recorded]
+        prunes = self._option("batchguard_prune") and green and not self._is_narrowed
+        dropped = [node_id for node_id in self._file.cases if self._is_gone(node_id)] if prunes else []
+        if changes or dropped:
+            recorded = {node_id: new for node_id, _, new in changes}
+            baselines.update(self._file.path, self._device, recorded, dropped)
+        self._changes, self._dropped = changes, dropped
+
+    def _write_json(self) -> None:
+        if self._json_path is not None:
+            json_file.write(self._json_path, self._device, self._results)
 
     def _is_gone(self, node_id: str) -> bool:
-        """Whether the run would have collected this case if it still existed."""
-        file = self._config.rootpath / node_id.partition("::")[0]
+        """Whether the run would have met this case if it still existed: its file was read, or is no more."""
+        file = node_id.partition("::")[0]
+        if file in self._collected:
+            return node_id not in self._existing
+        path = self._config.rootpath / file
         roots = [self._config.invocation_params.dir / argument for argument in self._config.args]
-        return node_id not in self._existing and any(file.is_relative_to(root.resolve()) for root in roots)
+        return not path.exists() and any(path.is_relative_to(root.resolve()) for root in roots)
 
     def _summary(self, width: int) -> list[str]:
         file = _relative(self._file.path, self._config)
@@ -188,10 +208,7 @@ class GuardSession:
         else:
             lines = terminal.summary_lines(self._results, width)
             lines += terminal.without_baseline_lines(self._results, file)
-        if self._file_error:
-            return [*lines, f"NOTHING WAS WRITTEN: {self._file_error}"]
-        changes = [(result.node_id, result.baseline, result.recorded) for result in self._results if result.recorded]
-        return [*lines, *terminal.update_lines(changes, self._dropped, file, width)]
+        return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._file_errors]
 
 
 _WRITING = ("batchguard_update", "batchguard_update_new", "batchguard_prune")

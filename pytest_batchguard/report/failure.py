@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from pytest_batchguard.core.model import CaseResult
@@ -9,6 +10,10 @@ from pytest_batchguard.report import rows
 from pytest_batchguard.report.layout import columns
 
 _OUTPUT_LINES = 8
+_MACHINERY = re.compile(
+    r'^Extension modules: |^  File "(?:<frozen |.*/(?:site-packages|pytest_batchguard|lib/python3\.\d+)/)'
+)
+"""What Python's fault handler tells of frames that are not the project's."""
 
 
 def headline(result: CaseResult) -> str:
@@ -37,9 +42,9 @@ def failure_text(result: CaseResult, width: int = 80) -> str:
         blocks.append(["nothing that is recorded changed since the baseline"])
     blocks.append(_list("", [line for line in (rows.time_line(result),) if line], width))
     blocks.append(_list("note: ", list(judgement.notes), width))
-    if result.output:
-        tail = result.output.strip().splitlines()[-_OUTPUT_LINES:]
-        blocks.append(["the process's last words:", *(f"  {line[: width - 2]}" for line in tail)])
+    words = [line for line in result.output.strip().splitlines() if not _MACHINERY.search(line)][-_OUTPUT_LINES:]
+    if words:
+        blocks.append(["the process's last words:", *(f"  {line[: width - 2]}" for line in words)])
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_batchguard.core.model import CaseResult, Device
 from pytest_batchguard.core.plain import to_plain
+from pytest_batchguard.errors import ConfigurationError
 
 SCHEMA = 1
+
+
+def check_writable(path: Path, source: str) -> None:
+    """Raise `ConfigurationError` unless a file can be written there.
+
+    Args:
+        path: Of the file; its folders may still be missing.
+        source: The flag or ini key that names it.
+    """
+    if path.is_dir():
+        raise ConfigurationError(f"{source}: found the folder {path}; a file is allowed")
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigurationError(f"{source}: {path} cannot be written: {folder} is no folder that may be written to")
 
 
 def write(path: Path, device: Device, results: Sequence[CaseResult]) -> None:

@@ -32,6 +32,7 @@ _NOISE = re.compile(
     r"^(?:Graph execution error:|Detected at node .*|Stack trace for op definition:.*|\s*File \".*|"
     r"\s*\[\[\{\{node .*|Hint: .*|The stack trace below.*|)$"
 )
+_COLOR = re.compile(r"\x1b\[[\d;]*m")
 _LONGEST = 400
 
 
@@ -61,7 +62,8 @@ def was_tight(output: str) -> bool:
 
 def condense(error: BaseException) -> str:
     """Return an error's own words: no graph dumps, no stack of the framework, at most a few lines."""
-    kept = [line.strip() for line in str(error).splitlines() if not _NOISE.match(line)]
+    plain = _COLOR.sub("", str(error))
+    kept = [line.strip() for line in plain.splitlines() if not _NOISE.match(line)]
     text = re.sub(r"\s*\[Op:\w+\]\s*$", "", " ".join(kept)).strip()
     if len(text) > _LONGEST:
         text = text[:_LONGEST].rstrip() + " …"

@@ -85,9 +85,11 @@ class Recorder:
             GuardError: The data ended first.
         """
         if not complete:
+            few = self._steps_seen < self._steps_wanted
+            wanted = f"{self._steps_wanted} are needed" if few else "the throughput needs more to be judged"
             raise GuardError(
-                f"the data ended after {self._steps_seen} steps of {self._steps_wanted}; a generator cannot be "
-                "repeated: pass a tf.data.Dataset, a PyDataset or arrays"
+                f"the data ended after {self._steps_seen} steps, {wanted}; a generator cannot be repeated: pass a "
+                "tf.data.Dataset, a PyDataset or arrays"
             )
         self._read_peak()
 

@@ -1,0 +1,197 @@
+"""`--batchguard-update`: what was measured and is healthy becomes the baseline; every other byte stays."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from tests.integration.project import DEVICE, text_of
+
+GUARDS = """
+import math
+import pytest
+import tiny
+
+@pytest.mark.batchguard([4, 8], 8)
+def test_healthy(batchguard):
+    tiny.train(batchguard)
+
+@pytest.mark.batchguard(4, 8)
+def test_unhealthy(batchguard):
+    x, y = tiny.photos(batchguard)
+    batchguard.train(tiny.network(batchguard), (x * math.nan, y))
+
+@pytest.mark.batchguard(4, 8)
+def test_fails_by_itself(batchguard):
+    assert tiny.train(batchguard).batch_size == 5
+
+@pytest.mark.batchguard(4, 8)
+@pytest.mark.xfail
+def test_fails_as_expected(batchguard):
+    assert tiny.train(batchguard).batch_size == 5
+"""
+SMALL, LARGE = "test_it.py::test_healthy[b4-8x8]", "test_it.py::test_healthy[b8-8x8]"
+BY_HAND = """\
+# our own words above
+schema: 1
+device: {key: cpu, name: "a CPU",   memory_bytes: 1000}
+
+cases:
+  # why this one is here
+  test_gone.py::test_gone[b4-8x8]:
+    memory:   {peak_bytes: 1000}   # odd spacing
+    loss:
+      first: 2.0
+      last: 1.0
+      decrease: 0.5
+      curve: [2.0, 1.0]
+  test_it.py::test_healthy[b4-8x8]:
+    memory: {peak_bytes: 30000, spread: 0.0}
+    throughput: {images_per_second: 1000.0, pace: 0.5, yardstick: 1}
+    loss: {first: 2.0, last: 1.0, decrease: 0.5, curve: [2.0, 1.0]}
+  "test_it.py::test_unhealthy[b4-8x8]":
+    memory: {peak_bytes: 40000}
+
+# our own words below
+"""
+
+
+@pytest.fixture(scope="module")
+def project(new_project):
+    return new_project(test_it=GUARDS)
+
+
+@pytest.fixture(scope="module")
+def first(project):
+    """The first update ever, with one measuring each."""
+    return project.run("--batchguard-update", "-rA")
+
+
+@pytest.fixture(scope="module")
+def written(first, project):
+    return project.baselines()
+
+
+@pytest.fixture(scope="module")
+def compared(written, project):
+    """A comparison after the update, in which the larger case alone is new again."""
+    text = project.baselines_path.read_text()
+    place = text.index(f"  {LARGE}")
+    project.baselines_path.write_text(text[:place])
+    return project.run("--batchguard-update-new", "-rA", "test_it.py::test_healthy")
+
+
+@pytest.fixture(scope="module")
+def amended(new_project):
+    """One case of a file with other people's entries is updated, by ini keys, two processes each."""
+    project = new_project(test_it=GUARDS)
+    project.baselines_path.parent.mkdir()
+    project.baselines_path.write_text(BY_HAND)
+    ini = {"batchguard_update": "true", "batchguard_repeats": "2"}
+    run = project.run("--batchguard-seed=3", "test_it.py::test_healthy[b4-8x8]", ini=ini)
+    return run, project
+
+
+def test_healthy_cases_are_recorded(written):
+    assert {SMALL, LARGE} <= set(written["cases"])
+
+
+def test_file_has_the_outline_that_other_programs_may_rely_on(written):
+    assert list(written) == ["schema", "device", "cases"]
+    assert written["schema"] == 1
+    assert written["device"] == {"key": DEVICE.key, "name": DEVICE.name, "memory_bytes": DEVICE.memory_bytes}
+    assert list(written["cases"][SMALL]) == ["memory", "throughput", "loss", "model", "recorded_with"]
+
+
+def test_entry_holds_the_figures_under_their_names(written):
+    case = written["cases"][SMALL]
+
+    assert case["memory"]["peak_bytes"] > 0
+    assert set(case["memory"]) == {"peak_bytes", "spread"}
+    assert set(case["throughput"]) == {"images_per_second", "pace", "yardstick", "spread"}
+    assert case["loss"]["first"] > case["loss"]["last"]
+    assert 0 < case["loss"]["decrease"] < 1
+    assert len(case["loss"]["curve"]) == 6
+    assert {"parameters": 195, "trainable": 195, "dtype_policy": "float32", "optimizer": "SGD"}.items() <= case[
+        "model"
+    ].items()
+    assert {"date", "tensorflow", "keras", "python"} <= set(case["recorded_with"])
+
+
+def test_header_says_which_command_writes_the_file(written, project):
+    first_line = project.baselines_path.read_text().splitlines()[0]
+
+    assert first_line.startswith(f"# Baselines of pytest-batchguard for {DEVICE.key}. Written by `pytest --batchguard-")
+
+
+def test_figures_are_rounded_to_what_is_significant(first, written, project):
+    numbers = re.findall(r"\d+\.\d+", str(written["cases"][SMALL]["throughput"]))
+
+    assert numbers
+    assert all(len(number.replace(".", "").strip("0")) <= 4 for number in numbers)
+
+
+@pytest.mark.parametrize("name", ["test_unhealthy", "test_fails_by_itself", "test_fails_as_expected"])
+def test_case_that_is_not_healthy_is_not_recorded(written, name):
+    assert not [case for case in written["cases"] if name in case]
+
+
+def test_update_with_failures_fails_all_the_same(first):
+    assert first.exit_code == pytest.ExitCode.TESTS_FAILED
+    first.stdout.fnmatch_lines(["*= 2 failed, 2 passed, 1 xfailed* in *"])
+
+
+def test_update_prints_what_it_wrote(first):
+    pytest.LineMatcher(first.summary()).fnmatch_lines(
+        [f"wrote batchguard-baselines/{DEVICE.key}.yaml", "*peak memory*", "test_healthy[[]b4-8x8]*KiB*"]
+    )
+    assert "NOTHING WAS COMPARED" not in text_of(first.summary())
+
+
+def test_no_file_but_the_baselines_is_left_in_the_folder(first, project):
+    assert [path.name for path in project.baselines_path.parent.iterdir()] == [project.baselines_path.name]
+
+
+def test_next_run_compares_with_what_was_recorded(compared):
+    known = compared.figures_of("test_healthy[b4-8x8]")
+
+    assert compared.exit_code == pytest.ExitCode.OK
+    assert known["judgement"]["verdict"] == "passed"
+    assert {"peak_memory", "pace", "loss_decrease"} <= {check["quantity"] for check in known["judgement"]["checks"]}
+    assert "recorded" not in known
+
+
+def test_update_new_records_only_cases_without_a_baseline(compared, written, project):
+    after = project.baselines()["cases"]
+
+    assert LARGE in after
+    assert after[SMALL] == written["cases"][SMALL]
+    pytest.LineMatcher(compared.summary()).fnmatch_lines(["test_healthy[[]b8-8x8]*recorded*"])
+
+
+def test_update_of_one_case_leaves_every_other_byte(amended):
+    run, project = amended
+    after = project.baselines_path.read_text()
+    begin, end = BY_HAND.index(f"  {SMALL}"), BY_HAND.index('  "test_it.py::test_unhealthy')
+
+    assert run.exit_code == pytest.ExitCode.OK
+    assert after.startswith(BY_HAND[:begin])
+    assert after.endswith(BY_HAND[end:])
+    assert after != BY_HAND
+    assert yaml.safe_load(after)["cases"][SMALL]["model"]["parameters"] == 195
+
+
+def test_update_prints_old_and_new(amended):
+    run, _ = amended
+
+    pytest.LineMatcher(run.summary()).fnmatch_lines(["test_healthy[[]b4-8x8]*29.3 KiB → *KiB*1,000 → *50 % → *%"])
+
+
+def test_update_measures_in_as_many_processes_as_asked_and_keeps_their_spread(amended):
+    _, project = amended
+    case = project.baselines()["cases"][SMALL]
+
+    assert case["throughput"]["spread"] > 0
+    assert case["memory"]["spread"] >= 0
