@@ -40,6 +40,7 @@ class Plan:
         steps: Training steps to measure, after the warm-up.
         warmup: Training steps before.
         seed: Set before the model is built.
+        throughput_tolerance: How much slower than its baseline the case may be; the finer, the longer is measured.
         budget_bytes: What the allocator may hand out; `None` for all there is.
         memory: What the memory pass found, so that the test sees one whole measurement.
     """
@@ -50,5 +51,6 @@ class Plan:
     steps: int
     warmup: int
     seed: int
+    throughput_tolerance: float
     budget_bytes: int | None = None
     memory: MemoryFigures | None = None

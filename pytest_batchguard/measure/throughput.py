@@ -22,8 +22,8 @@ FEWEST_WINDOWS = 6
 MOST_WINDOWS = 20
 """Windows are added until the interval of the median pace is narrow, within these bounds."""
 
-NARROW_INTERVAL = 0.08
-"""Width of that interval, relative to the pace, at which measuring may end."""
+NARROW_INTERVAL = 0.8
+"""Width of that interval, in tolerances, at which measuring may end: what is judged finely is measured for longer."""
 
 SHORTEST_WINDOW_SECONDS = 0.12
 """Shorter windows measure the scheduler."""
@@ -45,6 +45,7 @@ class ThroughputMeter:
         batch_size: Images in a step.
         warmup: Steps before the first window; tracing and the allocator's growth fall into these.
         steps: Steps to measure at the least, spread over the windows.
+        tolerance: How much slower than its baseline the training may be.
         steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
         clock: Seconds, monotonic.
         build_yardstick: Builds the yardstick when the warm-up has ended; timed before, between and after the windows.
@@ -53,6 +54,7 @@ class ThroughputMeter:
     batch_size: int
     warmup: int
     steps: int
+    tolerance: float
     clock: Callable[[], float]
     build_yardstick: Callable[[], Yardstick]
     steps_at_once: int = 1
@@ -131,7 +133,7 @@ class ThroughputMeter:
         if count < FEWEST_WINDOWS or count * self._window_steps < self.steps:
             return False
         low, high = median_interval(self._paces())
-        return count >= MOST_WINDOWS or (high - low) / median(self._paces()) <= NARROW_INTERVAL
+        return count >= MOST_WINDOWS or (high - low) / median(self._paces()) <= NARROW_INTERVAL * self.tolerance
 
     def _yardsticks_beside(self) -> list[float]:
         return [(before + after) / 2 for before, after in pairwise(self._yardsticks)]

@@ -61,6 +61,7 @@ class BatchGuard:
         __tracebackhide__ = True
 
         def run() -> Measurement:
+            __tracebackhide__ = True
             from pytest_batchguard.training import keras_fit
 
             return keras_fit.train(model, data, validation_data, callbacks, self._plan, self._send)
@@ -83,6 +84,7 @@ class BatchGuard:
         __tracebackhide__ = True
 
         def run() -> Measurement:
+            __tracebackhide__ = True
             from pytest_batchguard.training import custom_step
 
             return custom_step.train(step, data, self._plan, self._send)

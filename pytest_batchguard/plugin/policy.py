@@ -37,7 +37,17 @@ class Policy:
 
     def plan(self, kind: Pass, device: Device) -> Plan:
         """Return what a process of this case has to do."""
-        return Plan(self.case, kind, device, self.steps, self.warmup, self.seed, self.limits.memory_budget)
+        limits = self.limits
+        return Plan(
+            self.case,
+            kind,
+            device,
+            self.steps,
+            self.warmup,
+            self.seed,
+            limits.throughput_tolerance,
+            limits.memory_budget,
+        )
 
 
 def policy_of(item: pytest.Item, case: Case, device: Device) -> Policy:

@@ -27,6 +27,7 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, send: Send) -> Meas
     Raises:
         GuardError: The step returns no loss, or the data has no batch of the declared size.
     """
+    __tracebackhide__ = True
     if not callable(step):
         raise GuardError(f"train_step() was given a {type(step).__name__}; allowed is a function `step(batch)`")
     source, first_batch = open_source(data, plan.case.batch_size)

@@ -40,6 +40,7 @@ def train(model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any],
     Raises:
         GuardError: The model is not compiled, or the data has no batch of the declared size.
     """
+    __tracebackhide__ = True
     if not isinstance(model, keras.Model):
         raise GuardError(f"train() was given a {type(model).__name__}; allowed is a compiled Keras model")
     if not getattr(model, "compiled", False):

@@ -59,6 +59,7 @@ class Recorder:
                 batch_size=self._plan.case.batch_size,
                 warmup=self._plan.warmup,
                 steps=self._plan.steps,
+                tolerance=self._plan.throughput_tolerance,
                 clock=time.perf_counter,
                 build_yardstick=self._build_yardstick,
                 steps_at_once=self._steps_at_once,

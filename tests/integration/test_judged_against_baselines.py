@@ -154,6 +154,14 @@ def test_loss_of_a_seeded_run_is_not_measured_again(run):
     assert "loss decrease" in text_of(failure)
 
 
+def test_case_without_baseline_is_one_failure_and_says_how_to_record_it(run):
+    name = "test_without_baseline[b4-8x8]"
+
+    assert text_of(run.section(name)).startswith("no-baseline: nothing was compared")
+    assert len(run.junit[name].findall("failure")) == 1
+    assert "pytest --batchguard-update-new" in text_of(run.summary())
+
+
 def test_failures_are_short(run):
     for name in ("test_slower_and_larger", "test_beyond_absolute_limits", "test_learns_less"):
         assert len(run.section(f"{name}[b4-8x8]")) <= 30

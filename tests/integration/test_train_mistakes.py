@@ -142,7 +142,10 @@ BROKEN = [
     ("test_smaller_data_than_a_batch", "*first batch has 3 images, the case declares 4: *smaller than a batch*"),
     ("test_data_is_a_number", "*the data is a int; allowed is what `model.fit` takes: *"),
     ("test_generator_is_too_short", "*the data ended after 3 steps, 6 are needed; a generator cannot be repeated*"),
-    ("test_generator_ends_within_the_windows", "*the data ended after 40 steps, the throughput needs more to be judged; a gen*"),
+    (
+        "test_generator_ends_within_the_windows",
+        "*the data ended after 40 steps, the throughput needs more to be judged; a gen*",
+    ),
     ("test_labels_out_of_range", "*label*outside the valid range*"),
     ("test_labels_of_wrong_shape", "*shape*(4, 5)*"),
     ("test_images_of_wrong_size", "*training failed: ValueError: *"),

@@ -44,8 +44,8 @@ class Scene:
         self.now += 64.0
         return self
 
-    def meter(self, *, batch_size=32, warmup=3, steps=12, steps_at_once=1):
-        return ThroughputMeter(batch_size, warmup, steps, self.clock, self.build_yardstick, steps_at_once)
+    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1):
+        return ThroughputMeter(batch_size, warmup, steps, tolerance, self.clock, self.build_yardstick, steps_at_once)
 
     def synchronise(self):
         self.diary.append("sync")
@@ -128,6 +128,14 @@ def test_noisy_training_is_measured_for_longer_until_the_noise_has_averaged_out(
     count = len(meter.figures().step_seconds)
     assert FEWEST_WINDOWS < count < MOST_WINDOWS
     assert meter.figures().pace == 2.0
+
+
+@pytest.mark.parametrize(("tolerance", "count"), [(1.0, FEWEST_WINDOWS), (0.01, MOST_WINDOWS)])
+def test_what_is_judged_finely_is_measured_for_longer(tolerance, count):
+    scene = Scene()
+    meter = scene.meter(tolerance=tolerance)
+    scene.train(meter, lambda windows: 0.625 if windows % 2 else 0.5)
+    assert len(meter.figures().step_seconds) == count
 
 
 def test_noise_that_never_ends_does_not_keep_measuring_for_ever():

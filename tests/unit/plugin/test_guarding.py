@@ -48,7 +48,7 @@ class Processes:
 
 
 def report(outcome="passed", when="call"):
-    return SimpleNamespace(failed=outcome == "failed", skipped=outcome == "skipped", when=when)
+    return SimpleNamespace(failed=outcome == "failed", skipped=outcome == "skipped", when=when, longrepr=None)
 
 
 def guard(processes, accepted=None, *, records=False, repeat_count=3, limits=None):

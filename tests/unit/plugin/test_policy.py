@@ -60,7 +60,7 @@ def test_limits_that_only_a_marker_sets():
 
 def test_plan_is_what_one_process_has_to_do():
     plan = policy(memory_budget=4096, steps=8, seed=3).plan(Pass.MEMORY, CPU)
-    assert plan == Plan(CASE, Pass.MEMORY, CPU, steps=8, warmup=5, seed=3, budget_bytes=4096)
+    assert plan == Plan(CASE, Pass.MEMORY, CPU, steps=8, warmup=5, seed=3, throughput_tolerance=0.1, budget_bytes=4096)
 
 
 def test_budget_of_the_session_is_that_of_flag_or_ini():
