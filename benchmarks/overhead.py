@@ -18,9 +18,9 @@ from statistics import median
 
 from record import record, table
 
-UNUSED_PAIRS = 15
+UNUSED_PAIRS = 60
 CASES = 8
-SUITES = 1
+SUITES = 3
 
 PROJECT = """
 import numpy
