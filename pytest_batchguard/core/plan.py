@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_batchguard.core.model import Case, Device, MemoryFigures
 
@@ -54,3 +56,16 @@ class Plan:
     throughput_tolerance: float
     budget_bytes: int | None = None
     memory: MemoryFigures | None = None
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Who gave out the plan, as seen from the process that trains. A message is a dict with the key `kind`.
+
+    Attributes:
+        send: Takes a message.
+        ask: Takes a question and returns the answer; `None` where nobody takes turns with the training.
+    """
+
+    send: Callable[[dict[str, Any]], None]
+    ask: Callable[[dict[str, Any]], dict[str, Any]] | None = None

@@ -9,15 +9,46 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NoReturn
 
 from pytest_batchguard.isolation import messages
 
-Send = Callable[[dict[str, Any]], None]
-"""Sends one message, a dict with the key `kind`, to the parent."""
+_CHUNK = 2**16
+
+
+class Link:
+    """A child's end of its private channel. A message is a dict with the key `kind`.
+
+    Args:
+        channel: The socket to the parent.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self._lock = threading.Lock()
+        self._decoder = messages.Decoder()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message to the parent."""
+        with self._lock:
+            self.channel.sendall(messages.encode(message))
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send one message and return the parent's answer.
+
+        Raises:
+            EOFError: The parent has gone.
+        """
+        self.send(message)
+        answers: list[dict[str, Any]] = []
+        while not answers:
+            chunk = self.channel.recv(_CHUNK)
+            if not chunk:
+                raise EOFError("the parent has closed the channel")
+            answers = self._decoder.feed(chunk)
+        return answers[0]
 
 
 @dataclass(frozen=True)
@@ -25,7 +56,7 @@ class Job:
     """A callable to run in a process of its own.
 
     Attributes:
-        entry: `module:function`; called as `function(payload, send)`.
+        entry: `module:function`; called as `function(payload, link)`.
         payload: Anything that pickles.
         environment: Added to the environment before anything else happens.
         working_directory: Of the process.
@@ -47,16 +78,16 @@ def run_job(job: Job, channel: socket.socket) -> NoReturn:
     The process ends without the interpreter's shutdown: TensorFlow's threads can keep that waiting, and a forked
     child has no business with its parent's exit handlers.
     """
-    send = _sender(channel)
+    link = Link(channel)
     try:
         _settle_in(job)
         module, _, name = job.entry.partition(":")
-        getattr(import_module(module), name)(job.payload, send)
-        send({"kind": "end"})
+        getattr(import_module(module), name)(job.payload, link)
+        link.send({"kind": "end"})
         code = 0
     except BaseException:  # whatever ends the job is the parent's to judge
         with contextlib.suppress(OSError):  # the parent has gone; nobody is left to tell
-            send({"kind": "error", "traceback": traceback.format_exc()})
+            link.send({"kind": "error", "traceback": traceback.format_exc()})
         code = 1
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -81,13 +112,3 @@ def _settle_in(job: Job) -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(line_buffering=True)  # what was printed outlives a crash
-
-
-def _sender(channel: socket.socket) -> Send:
-    lock = threading.Lock()
-
-    def send(message: dict[str, Any]) -> None:
-        with lock:
-            channel.sendall(messages.encode(message))
-
-    return send

@@ -38,6 +38,12 @@ class Child(Protocol):
     def wait(self, seconds: float) -> int | None:
         """Return the exit code, negative for a signal; `None` if it still runs after `seconds`."""
 
+    def pause(self) -> None:
+        """Stop its whole process group where it stands."""
+
+    def resume(self) -> None:
+        """Let its process group go on."""
+
     def kill(self) -> None:
         """Kill its whole process group and wait for its end."""
 
@@ -94,7 +100,7 @@ class ForkLauncher:
             try:
                 socket.send_fds(self._control, [LENGTH.pack(len(body))], [theirs.fileno()])
                 self._control.sendall(body)
-                started = self.next_message("started")
+                started = self._receive("started")
             except OSError as error:
                 raise IsolationError(f"the process server is gone: {error}") from error
         return _ForkedChild(self, ours, started["pid"])
@@ -108,14 +114,30 @@ class ForkLauncher:
             self._process.kill()
             self._process.wait()
 
-    def next_message(self, kind: str, seconds: float | None = None) -> dict[str, Any]:
-        """Return the server's next message, which is of this kind.
+    def exit_code(self, pid: int, seconds: float) -> int:
+        """Return the exit code of a child, negative for a signal.
 
         Raises:
-            TimeoutError: It did not come within `seconds`.
-            IsolationError: The server has died or says something else.
+            TimeoutError: It did not end within `seconds`.
+            IsolationError: The server has died.
         """
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
+        while pid not in self._codes:
+            self._receive("exited", deadline)
+        return self._codes.pop(pid)
+
+    def _receive(self, kind: str, deadline: float | None = None) -> dict[str, Any]:
+        """Return the server's next message of this kind; the ends of children are taken note of on the way."""
+        while True:
+            message = self._next_message(deadline)
+            if message["kind"] == "exited":
+                self._codes[message["pid"]] = message["code"]
+            if message["kind"] == kind:
+                return message
+            if message["kind"] != "exited":
+                raise IsolationError(message.get("traceback", f"the process server said {message}"))
+
+    def _next_message(self, deadline: float | None) -> dict[str, Any]:
         while not self._inbox:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not select.select([self._control], [], [], left)[0]:
@@ -124,15 +146,13 @@ class ForkLauncher:
             if not chunk:
                 raise IsolationError(f"the process server died with exit code {self._process.wait()}")
             self._inbox += self._decoder.feed(chunk)
-        message = self._inbox.pop(0)
-        if message["kind"] != kind:
-            raise IsolationError(message.get("traceback", f"the process server said {message}"))
-        return message
+        return self._inbox.pop(0)
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
         self._decoder = messages.Decoder()
         self._inbox: list[dict[str, Any]] = []
+        self._codes: dict[int, int] = {}
         self._ready = False
         command = [sys.executable, "-m", "pytest_batchguard.isolation.server", str(theirs.fileno()), *self._preload]
         environment = {**os.environ, **self._environment}
@@ -150,7 +170,7 @@ class ForkLauncher:
 
     def _await_ready(self) -> None:
         try:
-            self.next_message("ready")
+            self._receive("ready")
         except IsolationError:
             self._process.wait()  # it has said why and ends; the next launch starts another
             raise
@@ -169,13 +189,19 @@ class _ForkedChild:
     def wait(self, seconds: float) -> int | None:
         if self._code is None:
             try:
-                self._code = self._launcher.next_message("exited", seconds)["code"]
+                self._code = self._launcher.exit_code(self.pid, seconds)
             except TimeoutError:
                 return None
             except IsolationError:
                 _kill_group(self.pid)
                 self._code = -signal.SIGKILL
         return self._code
+
+    def pause(self) -> None:
+        _pause_group(self.pid)
+
+    def resume(self) -> None:
+        _resume_group(self.pid)
 
     def kill(self) -> None:
         if self._code is None:
@@ -215,6 +241,12 @@ class _SpawnedChild:
         code: int | None = self._process.exitcode
         return code
 
+    def pause(self) -> None:
+        _pause_group(self.pid)
+
+    def resume(self) -> None:
+        _resume_group(self.pid)
+
     def kill(self) -> None:
         _kill_group(self.pid)
         if self._process.exitcode is None:
@@ -238,10 +270,23 @@ def _run_spawned(job: Job, channel: socket.socket) -> None:
     run_job(job, channel)
 
 
+def _pause_group(pid: int) -> None:
+    _to_group(pid, "SIGSTOP", "suspend")
+
+
+def _resume_group(pid: int) -> None:
+    _to_group(pid, "SIGCONT", "resume")
+
+
 def _kill_group(pid: int) -> None:
+    _to_group(pid, "SIGKILL", "kill")
+
+
+def _to_group(pid: int, name: str, method: str) -> None:
+    """Send a signal to a process group; where there are none, do it to the process and its descendants."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(pid, getattr(signal, name))
         return
     import psutil
 
@@ -249,4 +294,4 @@ def _kill_group(pid: int) -> None:
         process = psutil.Process(pid)
         for descendant in (*process.children(recursive=True), process):
             with contextlib.suppress(psutil.NoSuchProcess):
-                descendant.kill()
+                getattr(descendant, method)()

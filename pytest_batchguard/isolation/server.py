@@ -5,11 +5,11 @@ Run as `python -m pytest_batchguard.isolation.server FD MODULE…`, where FD is 
 * the server imports each MODULE and sends `ready`, or `unusable` with the reason;
 * the parent sends a job, pickled, with the descriptor of the child's private channel; the server forks, puts the
   child into a process group of its own and sends `started` with its pid;
-* when the child has ended, the server kills what is left of its group, reaps it and sends `exited` with its code,
-  negative for a signal;
-* when the parent closes the socket or dies, the server kills the child's group and ends.
+* when a child has ended, the server kills what is left of its group, reaps it and sends `exited` with its pid and
+  code, negative for a signal;
+* when the parent closes the socket or dies, the server kills its children's groups and ends.
 
-One child at a time. No module may have started threads or a device before the fork.
+No module may have started threads or a device before the fork.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 class Server:
-    """The loop over two events: the parent has something to say, or the child has ended.
+    """The loop over two events: the parent has something to say, or a child has ended.
 
     Args:
         control: The socket to the parent.
@@ -58,7 +58,7 @@ class Server:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._child: int | None = None
+        self._children: list[int] = []
         self._wakeup, wakeup_writer = os.pipe()
         os.set_blocking(wakeup_writer, False)
         self._wakeup_writer = wakeup_writer
@@ -73,7 +73,8 @@ class Server:
                 os.read(self._wakeup, 4096)
                 self._reap()
             if self._control.fileno() in readable and not self._take_job():
-                self._kill_group()
+                for child in self._children:
+                    _kill_group(child)
                 return
 
     def _take_job(self) -> bool:
@@ -94,7 +95,7 @@ class Server:
         child = os.fork()
         if child == 0:
             self._become_child(job, descriptor)
-        self._child = child
+        self._children.append(child)
         os.setpgid(child, child)
         os.close(descriptor)
         self._tell({"kind": "started", "pid": child})
@@ -109,25 +110,23 @@ class Server:
         run_job(job, socket.socket(fileno=descriptor))
 
     def _reap(self) -> None:
-        if self._child is None:
-            return
-        ended = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is None:
-            return
-        # Killed before it is reaped, so that the group's number cannot belong to anybody else yet.
-        self._kill_group()
-        _, status = os.waitpid(self._child, 0)
-        pid, self._child = self._child, None
-        self._tell({"kind": "exited", "pid": pid, "code": os.waitstatus_to_exitcode(status)})
-
-    def _kill_group(self) -> None:
-        if self._child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child, signal.SIGKILL)
+        for child in tuple(self._children):
+            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            # Killed before it is reaped, so that the group's number cannot belong to anybody else yet.
+            _kill_group(child)
+            _, status = os.waitpid(child, 0)
+            self._children.remove(child)
+            self._tell({"kind": "exited", "pid": child, "code": os.waitstatus_to_exitcode(status)})
 
     def _tell(self, message: dict[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):  # the parent has gone; the next read of the socket ends the loop
             self._control.sendall(messages.encode(message))
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,9 @@ class ThroughputMeter:
             synchronise()
             self._windows.append((self.clock() - self._window_begin) / self._in_window)
             self._pause()
-            return self._has_enough()
+            if self._has_enough():
+                self._yardstick = None  # its memory is none of what follows
+                return True
         return False
 
     @property

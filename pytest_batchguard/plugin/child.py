@@ -7,7 +7,6 @@ plugins are the same; what would write a second time (JUnit, reports, the cache)
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,10 @@ import pytest
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plain import to_plain
-from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.core.plan import Parent, Plan
 
-ACTIVE = pytest.StashKey[tuple[Plan, Callable[[dict[str, Any]], None]]]()
-"""In the config of the process that trains: what to measure, and where to send it."""
+ACTIVE = pytest.StashKey[tuple[Plan, Parent]]()
+"""In the config of the process that trains: what to measure, and whom to tell."""
 
 _WRITES_ELSEWHERE = ("xmlpath", "report_log", "htmlpath", "json_report_file", "allure_report_dir")
 _SELECTS_TESTS = {"keyword": "", "markexpr": "", "deselect": None, "lf": False, "failedfirst": False, "newfirst": False}
@@ -35,6 +34,7 @@ class Assignment:
         node_id: The one item to run.
         plan: What to measure.
         temporary_directory: pytest's `basetemp`.
+        has_yardstick_beside: Whether the parent has the yardstick in another process.
     """
 
     arguments: tuple[str, ...]
@@ -42,15 +42,17 @@ class Assignment:
     node_id: str
     plan: Plan
     temporary_directory: str
+    has_yardstick_beside: bool = False
 
 
-def run_case(assignment: Assignment, send: Callable[[dict[str, Any]], None]) -> None:
+def run_case(assignment: Assignment, link: Any) -> None:
     """Run one item in this process; the entry of a job."""
     from pytest_batchguard.training import runtime
 
     runtime.configure(assignment.plan)
-    code = pytest.main(list(assignment.arguments), plugins=[ChildPlugin(assignment, send)])
-    send({"kind": "session", "exit_code": int(code)})
+    parent = Parent(link.send, link.ask if assignment.has_yardstick_beside else None)
+    code = pytest.main(list(assignment.arguments), plugins=[ChildPlugin(assignment, parent)])
+    link.send({"kind": "session", "exit_code": int(code)})
 
 
 class ChildPlugin:
@@ -58,12 +60,13 @@ class ChildPlugin:
 
     Args:
         assignment: What to run.
-        send: Takes messages.
+        parent: Takes messages.
     """
 
-    def __init__(self, assignment: Assignment, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, assignment: Assignment, parent: Parent) -> None:
         self._assignment = assignment
-        self._send = send
+        self._parent = parent
+        self._send = parent.send
         self._config: pytest.Config | None = None
 
     @pytest.hookimpl(tryfirst=True)
@@ -83,7 +86,7 @@ class ChildPlugin:
             setattr(option, name, nothing)
         option.basetemp = self._assignment.temporary_directory
         config.args = [self._assignment.target]
-        config.stash[ACTIVE] = (self._assignment.plan, self._send)
+        config.stash[ACTIVE] = (self._assignment.plan, self._parent)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:

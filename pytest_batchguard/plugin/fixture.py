@@ -22,6 +22,6 @@ def open_guard(request: pytest.FixtureRequest) -> BatchGuard:
         )
     from pytest_batchguard.training import runtime
 
-    plan, send = request.config.stash[ACTIVE]
+    plan, parent = request.config.stash[ACTIVE]
     runtime.seed_everything(plan.seed)
-    return BatchGuard(plan, send, request.config.rootpath)
+    return BatchGuard(plan, parent, request.config.rootpath)

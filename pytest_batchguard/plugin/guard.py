@@ -11,7 +11,7 @@ import pytest
 
 from pytest_batchguard.core.model import Device, Failure, FailureKind, Measurement
 from pytest_batchguard.core.plain import to_plain
-from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -29,14 +29,14 @@ class BatchGuard:
         device: What the model trains on.
     """
 
-    def __init__(self, plan: Plan, send: Callable[[dict[str, Any]], None], rootdir: Path) -> None:
+    def __init__(self, plan: Plan, parent: Parent, rootdir: Path) -> None:
         self.batch_size: int = plan.case.batch_size
         self.image_size: tuple[int, int] = (plan.case.image_size.height, plan.case.image_size.width)
         self.steps: int = plan.steps
         self.seed: int = plan.seed
         self.device: Device = plan.device
         self._plan = plan
-        self._send = send
+        self._parent = parent
         self._rootdir = rootdir
         self._has_trained = False
 
@@ -64,7 +64,7 @@ class BatchGuard:
             __tracebackhide__ = True
             from pytest_batchguard.training import keras_fit
 
-            return keras_fit.train(model, data, validation_data, callbacks, self._plan, self._send)
+            return keras_fit.train(model, data, validation_data, callbacks, self._plan, self._parent)
 
         return self._measure(run)
 
@@ -87,7 +87,7 @@ class BatchGuard:
             __tracebackhide__ = True
             from pytest_batchguard.training import custom_step
 
-            return custom_step.train(step, data, self._plan, self._send)
+            return custom_step.train(step, data, self._plan, self._parent)
 
         return self._measure(run)
 
@@ -130,4 +130,4 @@ class BatchGuard:
         return Measurement(self._plan.case.batch_size, self._plan.case.image_size, failure=failure)
 
     def _report(self, measurement: Measurement) -> None:
-        self._send({"kind": "measurement", "measurement": to_plain(measurement)})
+        self._parent.send({"kind": "measurement", "measurement": to_plain(measurement)})

@@ -18,10 +18,10 @@ from pytest_batchguard.core.model import (
     Measurement,
     Verdict,
 )
+from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
 from pytest_batchguard.plugin.reports import has_failed
-from pytest_batchguard.plugin.runner import Attempt
 
 Measure = Callable[[], Attempt]
 

@@ -9,10 +9,10 @@ from _pytest.runner import runtestprotocol
 
 from pytest_batchguard.core.model import Device, Measurement
 from pytest_batchguard.core.plain import from_plain
-from pytest_batchguard.core.plan import Pass
+from pytest_batchguard.core.plan import Parent, Pass
 from pytest_batchguard.plugin.child import ACTIVE
+from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
-from pytest_batchguard.plugin.runner import Attempt
 
 
 def wanted(config: pytest.Config) -> bool:
@@ -29,7 +29,7 @@ def measure_here(item: pytest.Item, nextitem: pytest.Item | None, policy: Policy
             attempt.measurement = from_plain(Measurement, message["measurement"])
 
     kind = Pass.WHOLE if device.is_gpu else Pass.THROUGHPUT
-    item.config.stash[ACTIVE] = (policy.plan(kind, device), take)
+    item.config.stash[ACTIVE] = (policy.plan(kind, device), Parent(take))
     try:
         attempt.reports = runtestprotocol(item, log=False, nextitem=nextitem)
     finally:

@@ -8,49 +8,32 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_batchguard.core.model import Device, Failure, FailureKind, Measurement
-from pytest_batchguard.core.plain import PlainDataError, from_plain
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.core.units import format_seconds
 from pytest_batchguard.errors import IsolationError
 from pytest_batchguard.isolation.job import Job
 from pytest_batchguard.isolation.launch import ForkLauncher, Launcher, SpawnLauncher
 from pytest_batchguard.isolation.supervise import Ending, EndingKind, supervise
+from pytest_batchguard.isolation.turns import Companion
 from pytest_batchguard.measure.memory import MEMORY_PASS_SERVER_ENVIRONMENT, cpu_allocator_environment
 from pytest_batchguard.plugin import options
 from pytest_batchguard.plugin.child import Assignment
+from pytest_batchguard.plugin.conversation import Attempt, Conversation, ShowProgress
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.training import oom
 
-ShowProgress = Callable[[dict[str, Any]], None]
-
 _PRELOAD = ("tensorflow", "keras", "pytest", "pytest_batchguard.plugin.child", "pytest_batchguard.training.keras_fit")
 _ENTRY = "pytest_batchguard.plugin.child:run_case"
+_YARDSTICK_ENTRY = "pytest_batchguard.training.yardstick_kernel:serve"
+_YARDSTICK_SECONDS = 120.0
 _OUTPUT_BYTES = 4000
-
-
-@dataclass
-class Attempt:
-    """One measuring of a case.
-
-    Attributes:
-        reports: pytest's, of the process that ran last.
-        measurement: What came of it; with a `failure` where it did not come to its end.
-        warnings: What was warned of, as messages.
-        output: The end of what a process that died had written.
-    """
-
-    reports: list[pytest.TestReport] = field(default_factory=list)
-    measurement: Measurement | None = None
-    warnings: list[dict[str, Any]] = field(default_factory=list)
-    output: str = ""
 
 
 class CaseRunner:
@@ -106,32 +89,22 @@ class CaseRunner:
     def _run(self, item: pytest.Item, plan: Plan, timeout_seconds: float) -> Attempt:
         self._processes += 1
         job = self._job(item, plan)
-        attempt = Attempt()
-        phase = "starting"
-
-        def take(message: dict[str, Any]) -> None:
-            nonlocal phase
-            try:
-                if message["kind"] == "progress":
-                    phase = f"in the {message['phase']} pass, step {message['step']}"
-                    self._show_progress(message)
-                else:
-                    _take(message, attempt, self._config)
-            except (KeyError, TypeError, AttributeError, PlainDataError) as error:
-                raise IsolationError(f"the process sent a {message['kind']} that cannot be read: {error}") from error
-
+        conversation = Conversation(self._config, self._show_progress, partial(self._start_yardstick, plan))
+        attempt = conversation.attempt
         killed_before = _kernel_kills()
         try:
             child = self._launchers[plan.kind].launch(job)
-            ending = supervise(child, timeout_seconds, take)
+            ending = supervise(child, timeout_seconds, partial(conversation.take, child))
         except IsolationError as error:
             last_words = str(error).strip().splitlines()[-1]
             attempt.measurement = _failed(plan, Failure(FailureKind.ERROR, f"its process did not start: {last_words}"))
             return attempt
+        finally:
+            conversation.close()
         if ending.kind is not EndingKind.COMPLETE:
             attempt.output = _tail(job.output_path)
             killed = _kernel_kills() > killed_before
-            failure = _failure(ending, attempt.output, timeout_seconds, phase, killed_by_kernel=killed)
+            failure = _failure(ending, attempt.output, timeout_seconds, conversation.phase, killed_by_kernel=killed)
             attempt.measurement = _failed(plan, failure)
         elif attempt.measurement is not None and oom.was_tight(_tail(job.output_path)):
             note = "tight: the allocator had to collect its free regions to go on"
@@ -153,6 +126,7 @@ class CaseRunner:
             node_id=item.nodeid,
             plan=plan,
             temporary_directory=self._path(f"tmp-{self._processes}"),
+            has_yardstick_beside=plan.kind is Pass.THROUGHPUT,
         )
         return Job(
             entry=_ENTRY,
@@ -162,6 +136,16 @@ class CaseRunner:
             module_path=tuple(sys.path),
             output_path=self._path(f"output-{self._processes}") if captures else None,
         )
+
+    def _start_yardstick(self, plan: Plan) -> Companion:
+        job = Job(
+            entry=_YARDSTICK_ENTRY,
+            payload=plan,
+            environment=_server_environment(plan.kind),
+            module_path=tuple(sys.path),
+            output_path=self._path("yardstick"),
+        )
+        return Companion(self._launchers[plan.kind].launch(job), _YARDSTICK_SECONDS)
 
 
 def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:
@@ -189,21 +173,6 @@ def _server_environment(kind: Pass) -> dict[str, str]:
     # Makes CUDA count the cards as NVML does.
     environment = {"CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
     return environment | (MEMORY_PASS_SERVER_ENVIRONMENT if kind is Pass.MEMORY else {})
-
-
-def _take(message: dict[str, Any], attempt: Attempt, config: pytest.Config) -> None:
-    kind = message["kind"]
-    if kind == "report":
-        report = config.hook.pytest_report_from_serializable(config=config, data=message["report"])
-        if isinstance(report.longrepr, list):  # place and reason of a skip: JSON has no tuples, pytest wants one
-            report.longrepr = tuple(report.longrepr)
-        attempt.reports.append(report)
-    elif kind == "measurement":
-        attempt.measurement = from_plain(Measurement, message["measurement"])
-    elif kind == "warning":
-        attempt.warnings.append(message)
-    elif kind == "collection-error":
-        attempt.output = message["text"]
 
 
 def _failed(plan: Plan, failure: Failure) -> Measurement:

@@ -8,21 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_batchguard.core.model import Measurement
-from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.core.plan import Parent, Pass, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.training import breakdown, fingerprint, runtime
-from pytest_batchguard.training.recorder import Recorder, Send
+from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import open_source
 
 
-def train(step: Callable[[Any], Any], data: Any, plan: Plan, send: Send) -> Measurement:
+def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> Measurement:
     """Call `step` with batch after batch as `plan` says and return what was measured.
 
     Args:
         step: `step(batch)` trains once and returns the loss, a scalar tensor or a number.
         data: A `tf.data.Dataset`, a `PyDataset`, arrays or any iterable of batches.
         plan: What to measure.
-        send: Takes progress messages.
+        parent: Is told of the progress, and may have the yardstick.
 
     Raises:
         GuardError: The step returns no loss, or the data has no batch of the declared size.
@@ -31,7 +31,7 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, send: Send) -> Meas
     if not callable(step):
         raise GuardError(f"train_step() was given a {type(step).__name__}; allowed is a function `step(batch)`")
     source, first_batch = open_source(data, plan.case.batch_size)
-    recorder = Recorder(plan, send)
+    recorder = Recorder(plan, parent)
     pipeline_seconds = breakdown.pipeline_seconds(source) if plan.kind.takes_throughput else None
 
     tracings: list[int] = []

@@ -15,18 +15,20 @@ from typing import Any
 import keras
 
 from pytest_batchguard.core.model import Measurement
-from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.core.plan import Parent, Pass, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import undo_running_mean
 from pytest_batchguard.training import breakdown, fingerprint, runtime
-from pytest_batchguard.training.recorder import Recorder, Send
+from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import Source, open_source
 
 VALIDATION_STEPS = 2
 """Validation batches run after the training, so that their memory counts."""
 
 
-def train(model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any], plan: Plan, send: Send) -> Measurement:
+def train(
+    model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any], plan: Plan, parent: Parent
+) -> Measurement:
     """Train `model` as `plan` says and return what was measured.
 
     Args:
@@ -35,7 +37,7 @@ def train(model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any],
         validation_data: The same, or `None`.
         callbacks: The project's own Keras callbacks, which count as they do in training.
         plan: What to measure.
-        send: Takes progress messages.
+        parent: Is told of the progress, and may have the yardstick.
 
     Raises:
         GuardError: The model is not compiled, or the data has no batch of the declared size.
@@ -46,7 +48,7 @@ def train(model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any],
     if not getattr(model, "compiled", False):
         raise GuardError("the model is not compiled: call `model.compile(...)` before `batchguard.train(...)`")
     source, first_batch = open_source(data, plan.case.batch_size)
-    recorder = Recorder(plan, send, int(getattr(model, "steps_per_execution", 1)))
+    recorder = Recorder(plan, parent, int(getattr(model, "steps_per_execution", 1)))
     pipeline_seconds = breakdown.pipeline_seconds(source) if plan.kind.takes_throughput else None
 
     steps = _Steps(model, callbacks, recorder)

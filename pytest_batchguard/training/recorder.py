@@ -13,16 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_batchguard.core.model import Measurement
-from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import loss_figures
 from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, MemoryMeter
 from pytest_batchguard.measure.throughput import ThroughputMeter
-from pytest_batchguard.measure.yardstick import Yardstick
-from pytest_batchguard.training import runtime
-from pytest_batchguard.training.yardstick_kernel import build_kernel
-
-Send = Callable[[dict[str, Any]], None]
+from pytest_batchguard.measure.yardstick import Yardstick, YardstickBeside
+from pytest_batchguard.training import runtime, yardstick_kernel
 
 _PROGRESS_SECONDS = 0.1
 
@@ -32,15 +29,15 @@ class Recorder:
 
     Args:
         plan: What to measure.
-        send: Takes progress messages.
+        parent: Is told of the progress, and may have the yardstick.
         steps_at_once: Steps between two calls of `step_ended`.
     """
 
-    def __init__(self, plan: Plan, send: Send, steps_at_once: int = 1) -> None:
+    def __init__(self, plan: Plan, parent: Parent, steps_at_once: int = 1) -> None:
         self.losses: list[Any] = []
         self.phase = "setting up"
         self._plan = plan
-        self._send = send
+        self._parent = parent
         self._steps_at_once = steps_at_once
         self._steps_seen = 0
         self._last_progress = 0.0
@@ -120,9 +117,7 @@ class Recorder:
 
     def _build_yardstick(self) -> Yardstick:
         self._read_peak()  # the yardstick's own memory is none of the training's
-        yardstick = Yardstick(build_kernel(), time.perf_counter)
-        yardstick.warm_up()
-        return yardstick
+        return YardstickBeside(self._parent.ask) if self._parent.ask else yardstick_kernel.build(self._plan.case)
 
     def _read_peak(self) -> None:
         if self._memory is not None:
@@ -145,4 +140,4 @@ class Recorder:
         }
         if self._throughput is not None and self._steps_seen > 1:
             message["images_per_second"] = self._throughput.images_per_second
-        self._send(message)
+        self._parent.send(message)

@@ -1,30 +1,63 @@
-"""What the yardstick computes: convolution forward and backward, matrix product, memory traffic."""
+"""The standard training of the yardstick: one small convolutional network, trained by Keras's own compiled step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from typing import Any
 
+import keras
 import tensorflow as tf
 
+from pytest_batchguard.core.model import Case
+from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.measure import yardstick
+from pytest_batchguard.measure.yardstick import OwnYardstick
+from pytest_batchguard.training import runtime
 
 
-def build_kernel() -> Callable[[], object]:
-    """Return the computation on the default device; called once, it returns when its result is on the host."""
-    chance = tf.random.Generator.from_seed(yardstick.SEED)
-    images = chance.normal(yardstick.IMAGES_SHAPE)
-    kernel = chance.normal(yardstick.KERNEL_SHAPE, stddev=0.1)
-    matrix = chance.normal((yardstick.MATRIX_SIZE, yardstick.MATRIX_SIZE), stddev=0.05)
-    stream = chance.normal((yardstick.STREAM_LENGTH,))
+def build(case: Case) -> OwnYardstick:
+    """Return the standard training at the case's batch and image size, warmed up; nobody's random state is touched."""
+    shape = (case.image_size.height, case.image_size.width, yardstick.CHANNELS)
+    images = tf.random.stateless_normal((case.batch_size, *shape), (yardstick.SEED, yardstick.SEED))
+    targets = tf.zeros((case.batch_size, yardstick.CLASSES))
+    model = _network(shape)
+    model.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors((images, targets)).repeat())
+    own = OwnYardstick(lambda: float(model.train_function(batches)["loss"]), time.perf_counter)
+    own.warm_up()
+    return own
 
-    @tf.function(jit_compile=False)  # type: ignore[untyped-decorator]  # tensorflow has no types
-    def compute() -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(kernel)
-            energy = tf.reduce_sum(tf.nn.relu(tf.nn.conv2d(images, kernel, strides=1, padding="SAME")) ** 2)
-        convolution = tf.reduce_sum(tape.gradient(energy, kernel))
-        product = tf.reduce_sum(matrix @ matrix @ matrix)
-        traffic = tf.reduce_sum(stream * 1.5 + 0.5)
-        return convolution + product + traffic
 
-    return lambda: compute().numpy()
+def serve(plan: Plan, link: Any) -> None:
+    """Answer every question with a reading, until the parent has gone; the entry of a job.
+
+    Args:
+        plan: Of the case beside which the yardstick is timed.
+        link: The child's end of its channel.
+    """
+    runtime.configure(plan)
+    own = build(plan.case)
+    message: dict[str, Any] = {"kind": "ready"}
+    while True:
+        try:
+            question = link.ask(message)
+        except EOFError:
+            return
+        message = {"kind": "reading", "seconds": own.seconds(question["at_least"])}
+
+
+def _network(shape: tuple[int, int, int]) -> Any:
+    layers = []
+    for filters in yardstick.FILTERS:
+        layers += [
+            keras.layers.Conv2D(filters, 3, padding="same", activation="relu", **_fixed()),
+            keras.layers.MaxPooling2D(padding="same", dtype="float32"),
+        ]
+    head = [keras.layers.GlobalAveragePooling2D(dtype="float32"), keras.layers.Dense(yardstick.CLASSES, **_fixed())]
+    model = keras.Sequential([keras.Input(shape, dtype="float32"), *layers, *head])
+    model.compile(keras.optimizers.SGD(1e-9), loss="mse", jit_compile=False)
+    return model
+
+
+def _fixed() -> dict[str, Any]:
+    return {"dtype": "float32", "kernel_initializer": keras.initializers.GlorotUniform(seed=yardstick.SEED)}

@@ -47,7 +47,7 @@ def test_module_path_arrives_in_its_order(launcher, run, tmp_path):
 
 
 def test_module_that_only_the_module_path_knows_is_found(launcher, run, tmp_path):
-    (tmp_path / "only_here.py").write_text("def run(payload, send): send({'kind': 'here', 'payload': payload})\n")
+    (tmp_path / "only_here.py").write_text("def run(payload, link): link.send({'kind': 'here', 'payload': payload})\n")
     ending, messages = run(launcher, "only_here:run", 5, module_path=(*sys.path, str(tmp_path)))
     assert ending.kind is EndingKind.COMPLETE
     assert messages == [{"kind": "here", "payload": 5}]

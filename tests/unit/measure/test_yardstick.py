@@ -1,6 +1,6 @@
 import pytest
 
-from pytest_batchguard.measure.yardstick import WARMUP_RUNS, Yardstick
+from pytest_batchguard.measure.yardstick import WARMUP_RUNS, OwnYardstick, YardstickBeside
 
 
 class Machine:
@@ -19,32 +19,26 @@ class Machine:
         self.now += self.left.pop(0) if self.left else 1.0
 
 
-def test_figure_is_the_mean_of_the_runs_so_that_bursts_count():
-    machine = Machine(1.0, 1.0, 4.0)
-    assert Yardstick(machine.compute, machine.clock, fewest_runs=3).seconds() == 2.0
+def test_first_step_after_a_pause_does_not_count():
+    machine = Machine(64.0, 2.0)
+    assert OwnYardstick(machine.compute, machine.clock).seconds() == 2.0
+    assert machine.runs == 2
 
 
-def test_it_runs_as_often_as_told():
-    machine = Machine()
-    assert Yardstick(machine.compute, machine.clock, fewest_runs=4).seconds() == 1.0
-    assert machine.runs == 4
+def test_figure_is_the_mean_of_the_steps_so_that_bursts_count():
+    machine = Machine(1.0, 1.0, 1.0, 4.0)
+    assert OwnYardstick(machine.compute, machine.clock).seconds(at_least=6.0) == 2.0
 
 
 def test_it_goes_on_for_the_time_asked():
     machine = Machine()
-    assert Yardstick(machine.compute, machine.clock, fewest_runs=4).seconds(at_least=7.5) == 1.0
-    assert machine.runs == 8
-
-
-def test_it_runs_as_often_as_told_although_the_time_is_up():
-    machine = Machine()
-    Yardstick(machine.compute, machine.clock, fewest_runs=4).seconds(at_least=1.0)
-    assert machine.runs == 4
+    assert OwnYardstick(machine.compute, machine.clock).seconds(at_least=7.5) == 1.0
+    assert machine.runs == 1 + 8
 
 
 def test_each_figure_is_taken_anew():
-    machine = Machine(4.0)
-    yardstick = Yardstick(machine.compute, machine.clock, fewest_runs=1)
+    machine = Machine(1.0, 4.0, 1.0)
+    yardstick = OwnYardstick(machine.compute, machine.clock)
     assert (yardstick.seconds(), yardstick.seconds()) == (4.0, 1.0)
 
 
@@ -54,5 +48,16 @@ def test_warming_up_computes_without_timing():
     def no_clock():
         pytest.fail("the clock was read")
 
-    Yardstick(machine.compute, no_clock).warm_up()
+    OwnYardstick(machine.compute, no_clock).warm_up()
     assert machine.runs == WARMUP_RUNS > 0
+
+
+def test_yardstick_beside_is_asked_for_the_time_wanted():
+    asked = []
+
+    def ask(question):
+        asked.append(question)
+        return {"kind": "reading", "seconds": 0.25}
+
+    assert YardstickBeside(ask).seconds(at_least=1.5) == 0.25
+    assert asked == [{"kind": "yardstick", "at_least": 1.5}]

@@ -1,0 +1,78 @@
+"""A second child that works only when it is asked, while the first one stands still.
+
+Two processes that run side by side disturb one another, and one that merely waits still does: its threads spin, its
+input pipeline fills its buffers. So whoever has not got the turn is stopped by the system, whole process group.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import Any
+
+from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.isolation import messages
+from pytest_batchguard.isolation.launch import Child
+
+_CHUNK = 2**16
+
+
+class Companion:
+    """A child that answers questions. Its job asks for the next one by `link.ask`, the first time with no answer.
+
+    Args:
+        child: Just launched.
+        timeout_seconds: For each of its answers.
+    """
+
+    def __init__(self, child: Child, timeout_seconds: float) -> None:
+        self._child = child
+        self._timeout_seconds = timeout_seconds
+        self._decoder = messages.Decoder()
+        self._is_ready = False
+
+    def ask(self, question: dict[str, Any], asker: Child) -> dict[str, Any]:
+        """Stop `asker`, let this child answer, stop it again and let `asker` go on.
+
+        Args:
+            question: A message.
+            asker: The child whose turn it is otherwise.
+
+        Raises:
+            IsolationError: It failed, died, or gave no answer in time.
+        """
+        asker.pause()
+        try:
+            if self._is_ready:
+                self._child.resume()
+            else:
+                self._answer()
+                self._is_ready = True
+            self._child.channel.sendall(messages.encode(question))
+            answer = self._answer()
+            self._child.pause()
+        except OSError as error:
+            raise IsolationError(f"the process beside it is gone: {error}") from error
+        finally:
+            asker.resume()
+        return answer
+
+    def close(self) -> None:
+        """Kill the child."""
+        self._child.kill()
+        self._child.channel.close()
+
+    def _answer(self) -> dict[str, Any]:
+        deadline = time.monotonic() + self._timeout_seconds
+        answers: list[dict[str, Any]] = []
+        while not answers:
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([self._child.channel], [], [], left)[0]:
+                raise IsolationError(f"the process beside it gave no answer in {self._timeout_seconds:g} s")
+            chunk = self._child.channel.recv(_CHUNK)
+            if not chunk:
+                raise IsolationError("the process beside it ended")
+            answers = self._decoder.feed(chunk)
+        if answers[0]["kind"] == "error":
+            raise IsolationError(str(answers[0].get("traceback", "")).strip().splitlines()[-1])
+        return answers[0]

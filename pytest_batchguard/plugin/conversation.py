@@ -1,0 +1,101 @@
+"""What the process of a case says while it runs, and the answers that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.core.plain import PlainDataError, from_plain
+from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.isolation import messages
+from pytest_batchguard.isolation.launch import Child
+from pytest_batchguard.isolation.turns import Companion
+
+ShowProgress = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Attempt:
+    """One measuring of a case.
+
+    Attributes:
+        reports: pytest's, of the process that ran last.
+        measurement: What came of it; with a `failure` where it did not come to its end.
+        warnings: What was warned of, as messages.
+        output: The end of what a process that died had written.
+    """
+
+    reports: list[pytest.TestReport] = field(default_factory=list)
+    measurement: Measurement | None = None
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    output: str = ""
+
+
+class Conversation:
+    """Takes the messages of one child.
+
+    Args:
+        config: Of the parent.
+        show_progress: Takes progress messages.
+        start_yardstick: Starts the yardstick's process, the first time that the child asks for it.
+
+    Attributes:
+        attempt: What the child said came to.
+        phase: What it was doing when it last spoke.
+    """
+
+    def __init__(
+        self, config: pytest.Config, show_progress: ShowProgress, start_yardstick: Callable[[], Companion]
+    ) -> None:
+        self.attempt = Attempt()
+        self.phase = "starting"
+        self._config = config
+        self._show_progress = show_progress
+        self._start_yardstick = start_yardstick
+        self._yardstick: Companion | None = None
+
+    def take(self, child: Child, message: dict[str, Any]) -> None:
+        """Take one message.
+
+        Raises:
+            IsolationError: It cannot be read, or the yardstick gives no answer.
+        """
+        try:
+            self._take(child, message)
+        except (KeyError, TypeError, AttributeError, PlainDataError) as error:
+            raise IsolationError(f"the process sent a {message['kind']} that cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """End the yardstick's process."""
+        if self._yardstick is not None:
+            self._yardstick.close()
+
+    def _take(self, child: Child, message: dict[str, Any]) -> None:
+        kind = message["kind"]
+        if kind == "progress":
+            self.phase = f"in the {message['phase']} pass, step {message['step']}"
+            self._show_progress(message)
+        elif kind == "yardstick":
+            if self._yardstick is None:
+                self._yardstick = self._start_yardstick()
+            answer = self._yardstick.ask({"kind": kind, "at_least": message["at_least"]}, child)
+            child.channel.sendall(messages.encode(answer))
+        elif kind == "report":
+            self.attempt.reports.append(self._report(message["report"]))
+        elif kind == "measurement":
+            self.attempt.measurement = from_plain(Measurement, message["measurement"])
+        elif kind == "warning":
+            self.attempt.warnings.append(message)
+        elif kind == "collection-error":
+            self.attempt.output = message["text"]
+
+    def _report(self, plain: dict[str, Any]) -> pytest.TestReport:
+        report = self._config.hook.pytest_report_from_serializable(config=self._config, data=plain)
+        if isinstance(report.longrepr, list):  # place and reason of a skip: JSON has no tuples, pytest wants one
+            report.longrepr = tuple(report.longrepr)
+        assert isinstance(report, pytest.TestReport)  # noqa: S101 -- a child reports on tests alone
+        return report
