@@ -33,7 +33,7 @@ FEWEST_STEPS_IN_WINDOW = 2
 PREFETCHED_STEPS = 1
 """Steps after a pause that belong to no window."""
 
-YARDSTICK_SHARE = 0.3
+YARDSTICK_SHARE = 0.6
 """Time of a pause relative to a window's: shorter, the yardstick would miss the drift that the window saw."""
 
 
