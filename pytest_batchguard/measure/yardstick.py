@@ -9,8 +9,10 @@ version goes up, since a pace counted in one yardstick says nothing in another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+from pytest_batchguard.core.model import Case
 
 VERSION = 2
 SEED = 1
@@ -18,6 +20,17 @@ CHANNELS = 3
 FILTERS = (16, 32, 32)
 CLASSES = 10
 WARMUP_RUNS = 3
+MOST_PIXELS = 2**22
+"""In a batch of the yardstick's; about 1 GiB of memory, which the machine must have beside the case."""
+MOST_PIXELS_ON_GPU = 2**19
+"""The same on a GPU, where the yardstick's memory lies in the case's budget."""
+
+
+def case_beside(case: Case, *, on_gpu: bool) -> Case:
+    """Return the sizes that the standard training has beside `case`: its own, the batch cut where it is very large."""
+    most = MOST_PIXELS_ON_GPU if on_gpu else MOST_PIXELS
+    images = most // (case.image_size.height * case.image_size.width)
+    return replace(case, batch_size=max(1, min(case.batch_size, images)))
 
 
 class Yardstick(Protocol):

@@ -117,7 +117,7 @@ class Recorder:
 
     def _build_yardstick(self) -> Yardstick:
         self._read_peak()  # the yardstick's own memory is none of the training's
-        return YardstickBeside(self._parent.ask) if self._parent.ask else yardstick_kernel.build(self._plan.case)
+        return YardstickBeside(self._parent.ask) if self._parent.ask else yardstick_kernel.build(self._plan)
 
     def _read_peak(self) -> None:
         if self._memory is not None:

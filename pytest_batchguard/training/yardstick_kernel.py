@@ -8,15 +8,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pytest_batchguard.core.model import Case
 from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.yardstick import OwnYardstick
 from pytest_batchguard.training import runtime
 
 
-def build(case: Case) -> OwnYardstick:
-    """Return the standard training at the case's batch and image size, warmed up; nobody's random state is touched."""
+def build(plan: Plan) -> OwnYardstick:
+    """Return the standard training for the plan's case, warmed up; nobody's random state is touched."""
+    case = yardstick.case_beside(plan.case, on_gpu=plan.device.is_gpu)
     shape = (case.image_size.height, case.image_size.width, yardstick.CHANNELS)
     images = tf.random.stateless_normal((case.batch_size, *shape), (yardstick.SEED, yardstick.SEED))
     targets = tf.zeros((case.batch_size, yardstick.CLASSES))
@@ -36,7 +36,7 @@ def serve(plan: Plan, link: Any) -> None:
         link: The child's end of its channel.
     """
     runtime.configure(plan)
-    own = build(plan.case)
+    own = build(plan)
     message: dict[str, Any] = {"kind": "ready"}
     while True:
         try:

@@ -1,6 +1,14 @@
 import pytest
 
-from pytest_batchguard.measure.yardstick import WARMUP_RUNS, OwnYardstick, YardstickBeside
+from pytest_batchguard.core.model import Case, ImageSize
+from pytest_batchguard.measure.yardstick import (
+    MOST_PIXELS,
+    MOST_PIXELS_ON_GPU,
+    WARMUP_RUNS,
+    OwnYardstick,
+    YardstickBeside,
+    case_beside,
+)
 
 
 class Machine:
@@ -61,3 +69,14 @@ def test_yardstick_beside_is_asked_for_the_time_wanted():
 
     assert YardstickBeside(ask).seconds(at_least=1.5) == 0.25
     assert asked == [{"kind": "yardstick", "at_least": 1.5}]
+
+
+@pytest.mark.parametrize(("on_gpu", "most"), [(False, MOST_PIXELS), (True, MOST_PIXELS_ON_GPU)])
+def test_it_has_the_sizes_of_the_case_up_to_a_limit_of_memory(on_gpu, most):
+    largest = Case(most // (16 * 32), ImageSize(16, 32))
+    assert case_beside(largest, on_gpu=on_gpu) == largest
+    assert case_beside(Case(largest.batch_size + 1, largest.image_size), on_gpu=on_gpu) == largest
+
+
+def test_it_trains_at_least_one_image():
+    assert case_beside(Case(8, ImageSize(10**4, 10**4)), on_gpu=False).batch_size == 1
