@@ -192,7 +192,8 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...]) -> str:
     for check in checks:
         if check.verdict is verdict:
             quantity = QUANTITIES[check.quantity]
-            bound = "at most" if quantity.lower_is_better else "at least"
+            bounds = ("less than", "more than") if check.excludes_its_limit else ("at most", "at least")
+            bound = bounds[0] if quantity.lower_is_better else bounds[1]
             phrases.append(
                 f"{quantity.label} {quantity.format(check.measured)}, allowed is {bound} {quantity.format(check.limit)}"
             )

@@ -301,6 +301,11 @@ class Check:
     allowance: float | None = None
     interval: tuple[float, float] | None = None
 
+    @property
+    def excludes_its_limit(self) -> bool:
+        """Whether the figure breaches a limit that it just reaches, as a loss that stands still does."""
+        return self.verdict is not Verdict.PASSED and self.measured == self.limit
+
 
 @dataclass(frozen=True)
 class Judgement:

@@ -70,7 +70,8 @@ def check_rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
     for check in checks:
         quantity = QUANTITIES[check.quantity]
         baseline = change = NOTHING
-        limit = ("≤ " if quantity.lower_is_better else "≥ ") + quantity.format(check.limit)
+        signs = "<>" if check.excludes_its_limit else "≤≥"
+        limit = f"{signs[0] if quantity.lower_is_better else signs[1]} {quantity.format(check.limit)}"
         if check.baseline is not None:
             baseline = quantity.format(check.baseline)
             change = format_change(check.measured / check.baseline) if check.baseline else NOTHING

@@ -118,7 +118,7 @@ def test_loss_that_falls_a_little_is_healthy():
 def test_loss_that_stands_still_is_unhealthy():
     judgement = judge(learning(0.0), None, Limits())
     assert judgement.verdict is Verdict.UNHEALTHY
-    assert "loss decrease 0 %" in judgement.reason
+    assert judgement.reason == "loss decrease 0 %, allowed is more than 0 %"
 
 
 def test_loss_that_rises_is_unhealthy():

@@ -96,6 +96,11 @@ def test_check_against_a_limit_of_the_project_has_no_baseline():
     assert rows.check_rows([check]) == [("peak memory", "200 MiB", "–", "–", "≤ 100 MiB")]
 
 
+def test_limit_that_was_just_reached_and_not_allowed_reads_so():
+    check = Check("min_loss_decrease", 0.0, 0.0, Verdict.UNHEALTHY)
+    assert rows.check_rows([check])[0][4] == "> 0 %"
+
+
 def test_check_against_a_baseline_of_zero_has_no_change():
     check = Check("loss_decrease", -0.1, 0.0, Verdict.REGRESSED, 0.0, 0.3)
     assert rows.check_rows([check])[0][3] == "–"
