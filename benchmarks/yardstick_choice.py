@@ -66,7 +66,7 @@ class Player:
     def _answer(self) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
         while not found:
-            found = self.decoder.feed(self.child.channel.recv(2**16))
+            found += self.decoder.feed(self.child.channel.recv(2**16))
         if found[0]["kind"] != "answer":
             raise RuntimeError(str(found[0]))
         return found[0]

@@ -47,7 +47,7 @@ class Link:
             chunk = self.channel.recv(_CHUNK)
             if not chunk:
                 raise EOFError("the parent has closed the channel")
-            answers = self._decoder.feed(chunk)
+            answers += self._decoder.feed(chunk)
         return answers[0]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 from pytest_batchguard.errors import IsolationError
@@ -28,23 +29,22 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, chunk: bytes) -> list[dict[str, Any]]:
-        """Return the messages that are whole after `chunk`.
+    def feed(self, chunk: bytes) -> Iterator[dict[str, Any]]:
+        """Yield the messages that are whole after `chunk`, those before garbage too.
 
         Raises:
             IsolationError: The stream is not made of frames.
         """
         self._buffer += chunk
-        messages = []
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
             if length > LARGEST_FRAME:
                 raise IsolationError(f"the process sent a frame of {length} bytes; at most {LARGEST_FRAME} are allowed")
             if len(self._buffer) < _LENGTH.size + length:
-                break
-            messages.append(self._message(bytes(self._buffer[_LENGTH.size : _LENGTH.size + length])))
+                return
+            body = bytes(self._buffer[_LENGTH.size : _LENGTH.size + length])
             del self._buffer[: _LENGTH.size + length]
-        return messages
+            yield self._message(body)
 
     @staticmethod
     def _message(body: bytes) -> dict[str, Any]:

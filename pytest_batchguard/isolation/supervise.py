@@ -6,7 +6,7 @@ import enum
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,22 +85,18 @@ def _follow(child: Child, deadline: float, on_message: Callable[[dict[str, Any]]
         if not chunk:
             return Ending(EndingKind.DIED)
         try:
-            received = decoder.feed(chunk)
+            ending = _hand_on(decoder.feed(chunk), on_message)
         except IsolationError as error:
             return Ending(EndingKind.GARBAGE, detail=str(error))
-        ending = _hand_on(received, on_message)
         if ending is not None:
             return ending
 
 
-def _hand_on(received: list[dict[str, Any]], on_message: Callable[[dict[str, Any]], None]) -> Ending | None:
+def _hand_on(received: Iterator[dict[str, Any]], on_message: Callable[[dict[str, Any]], None]) -> Ending | None:
     for message in received:
         if message["kind"] == "end":
             return Ending(EndingKind.COMPLETE)
         if message["kind"] == "error":
             return Ending(EndingKind.ERROR, detail=message.get("traceback", ""))
-        try:
-            on_message(message)
-        except IsolationError as error:
-            return Ending(EndingKind.GARBAGE, detail=str(error))
+        on_message(message)
     return None

@@ -72,7 +72,7 @@ class Companion:
             chunk = self._child.channel.recv(_CHUNK)
             if not chunk:
                 raise IsolationError("the process beside it ended")
-            answers = self._decoder.feed(chunk)
+            answers += self._decoder.feed(chunk)
         if answers[0]["kind"] == "error":
             raise IsolationError(str(answers[0].get("traceback", "")).strip().splitlines()[-1])
         return answers[0]

@@ -20,7 +20,7 @@ def frame(body):
 
 def refusal(stream):
     with pytest.raises(IsolationError) as caught:
-        Decoder().feed(stream)
+        list(Decoder().feed(stream))
     return str(caught.value)
 
 
@@ -31,7 +31,7 @@ def test_frame_is_a_length_and_json():
 
 
 def test_messages_come_out_as_they_went_in_and_in_order():
-    assert Decoder().feed(b"".join(map(encode, MESSAGES))) == MESSAGES
+    assert list(Decoder().feed(b"".join(map(encode, MESSAGES)))) == MESSAGES
 
 
 def test_stream_may_be_cut_anywhere():
@@ -44,16 +44,23 @@ def test_stream_may_be_cut_anywhere():
 def test_message_is_held_back_until_it_is_whole():
     decoder = Decoder()
     encoded = encode(MESSAGES[0])
-    assert decoder.feed(encoded[:-1]) == []
-    assert decoder.feed(encoded[-1:] + encode(MESSAGES[1])[:3]) == MESSAGES[:1]
+    assert list(decoder.feed(encoded[:-1])) == []
+    assert list(decoder.feed(encoded[-1:] + encode(MESSAGES[1])[:3])) == MESSAGES[:1]
+
+
+def test_messages_before_garbage_are_read():
+    received = []
+    with pytest.raises(IsolationError):
+        received.extend(Decoder().feed(encode(MESSAGES[0]) + frame(b"garbage")))
+    assert received == MESSAGES[:1]
 
 
 def test_nothing_is_no_message():
-    assert Decoder().feed(b"") == []
+    assert list(Decoder().feed(b"")) == []
 
 
 def test_what_json_does_not_know_travels_as_text():
-    assert Decoder().feed(encode({"kind": "a", "path": Path("/x")})) == [{"kind": "a", "path": "/x"}]
+    assert list(Decoder().feed(encode({"kind": "a", "path": Path("/x")}))) == [{"kind": "a", "path": "/x"}]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +97,7 @@ def test_text_in_place_of_frames_is_refused_by_its_length():
 
 
 def test_frame_of_the_largest_size_is_waited_for():
-    assert Decoder().feed(struct.pack(">I", LARGEST_FRAME) + b"{") == []
+    assert list(Decoder().feed(struct.pack(">I", LARGEST_FRAME) + b"{")) == []
 
 
 def test_frame_beyond_the_largest_size_is_refused_at_once():
