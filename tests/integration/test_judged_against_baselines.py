@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pytest_batchguard.measure.yardstick import VERSION
 from tests.integration.project import text_of
 
 GUARDS = """
@@ -39,14 +40,14 @@ def test_without_baseline(batchguard):
 """
 ACCEPTED = {
     "memory": {"peak_bytes": 8000, "spread": 0.01},
-    "throughput": {"images_per_second": 9000.0, "pace": 0.08, "yardstick": 1, "spread": 0.01},
+    "throughput": {"images_per_second": 9000.0, "pace": 0.08, "yardstick": VERSION, "spread": 0.01},
     "loss": {"first": 2.0, "last": 0.1, "decrease": 0.95, "curve": [2.0, 0.1]},
     "model": {"parameters": 100, "trainable": 100, "optimizer": "Adam"},
     "recorded_with": {"date": "2026-01-01", "commit": "1234567", "tensorflow": "2.16.1", "python": "3.10.0"},
 }
 MODEST = {
     "memory": {"peak_bytes": 10**9},
-    "throughput": {"images_per_second": 1.0, "pace": 10**4, "yardstick": 1},
+    "throughput": {"images_per_second": 1.0, "pace": 10**4, "yardstick": VERSION},
     "loss": {"first": 2.0, "last": 1.99, "decrease": 0.005, "curve": [2.0, 1.99]},
 }
 
