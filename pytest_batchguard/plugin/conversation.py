@@ -80,10 +80,7 @@ class Conversation:
             self.phase = f"in the {message['phase']} pass, step {message['step']}"
             self._show_progress(message)
         elif kind == "yardstick":
-            if self._yardstick is None:
-                self._yardstick = self._start_yardstick()
-            answer = self._yardstick.ask({"kind": kind, "at_least": message["at_least"]}, child)
-            child.channel.sendall(messages.encode(answer))
+            child.channel.sendall(messages.encode(self._time_yardstick(child, message)))
         elif kind == "report":
             self.attempt.reports.append(self._report(message["report"]))
         elif kind == "measurement":
@@ -92,6 +89,14 @@ class Conversation:
             self.attempt.warnings.append(message)
         elif kind == "collection-error":
             self.attempt.output = message["text"]
+
+    def _time_yardstick(self, child: Child, question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if self._yardstick is None:
+                self._yardstick = self._start_yardstick()
+            return self._yardstick.ask(question, child)
+        except IsolationError as error:
+            raise IsolationError(f"the yardstick failed: {str(error).strip().splitlines()[-1]}") from error
 
     def _report(self, plain: dict[str, Any]) -> pytest.TestReport:
         report = self._config.hook.pytest_report_from_serializable(config=self._config, data=plain)

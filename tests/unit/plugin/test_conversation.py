@@ -1,0 +1,134 @@
+"""What a child says, taken by its parent: messages become an attempt, and the yardstick answers questions."""
+
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_batchguard.core.plain import to_plain
+from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.isolation.messages import Decoder
+from pytest_batchguard.plugin.conversation import Conversation
+from tests.unit.samples import measurement
+
+QUESTION = {"kind": "yardstick", "at_least": 0.5}
+
+
+class Yardstick:
+    """Answers with the number of the question; counts how often one was started and closed."""
+
+    def __init__(self, error=None):
+        self.started = self.asked = self.closed = 0
+        self.askers = []
+        self.error = error
+
+    def start(self):
+        self.started += 1
+        return self
+
+    def ask(self, question, asker):
+        if self.error:
+            raise IsolationError(self.error)
+        self.asked += 1
+        self.askers.append((question["at_least"], asker))
+        return {"kind": "reading", "seconds": float(self.asked)}
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def child():
+    """A child whose end of the channel the test reads."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield SimpleNamespace(channel=ours, theirs=theirs)
+
+
+class Hook:
+    """Reads reports as pytest itself does."""
+
+    @staticmethod
+    def pytest_report_from_serializable(*, config, data):
+        assert config.hook is Hook
+        return pytest.TestReport._from_json(data)
+
+
+def conversation(yardstick=None, progress=print):
+    return Conversation(SimpleNamespace(hook=Hook), progress, (yardstick or Yardstick()).start)
+
+
+def report(outcome, longrepr=None, when="call"):
+    made = pytest.TestReport("a.py::test_a", ("a.py", 1, "test_a"), {}, outcome, longrepr, when)
+    plain = made._to_json()
+    plain["longrepr"] = list(longrepr) if isinstance(longrepr, tuple) else longrepr
+    return {"kind": "report", "report": plain}
+
+
+def test_measurement_and_reports_become_the_attempt(child):
+    talk = conversation()
+    talk.take(child, report("passed"))
+    talk.take(child, {"kind": "measurement", "measurement": to_plain(measurement())})
+    assert [each.outcome for each in talk.attempt.reports] == ["passed"]
+    assert talk.attempt.measurement == measurement()
+
+
+def test_skip_has_its_place_and_reason_as_pytest_wants_them(child):
+    talk = conversation()
+    talk.take(child, report("skipped", ("a.py", 3, "Skipped: by itself")))
+    assert talk.attempt.reports[0].longrepr == ("a.py", 3, "Skipped: by itself")
+
+
+def test_progress_is_shown_and_tells_the_phase(child):
+    shown = []
+    talk = conversation(progress=shown.append)
+    message = {"kind": "progress", "phase": "memory", "step": 3}
+    talk.take(child, message)
+    assert shown == [message]
+    assert talk.phase == "in the memory pass, step 3"
+
+
+def test_yardstick_is_started_once_and_answers_whoever_asks(child):
+    yardstick = Yardstick()
+    talk = conversation(yardstick)
+    for _ in range(2):
+        talk.take(child, QUESTION)
+    answers = list(Decoder().feed(child.theirs.recv(4096)))
+    assert [answer["seconds"] for answer in answers] == [1.0, 2.0]
+    assert yardstick.askers == [(0.5, child)] * 2
+    assert yardstick.started == 1
+
+
+def test_yardstick_that_nobody_asked_for_is_neither_started_nor_closed(child):
+    yardstick = Yardstick()
+    talk = conversation(yardstick)
+    talk.take(child, report("passed"))
+    talk.close()
+    assert (yardstick.started, yardstick.closed) == (0, 0)
+
+
+def test_yardstick_ends_with_the_conversation(child):
+    yardstick = Yardstick()
+    talk = conversation(yardstick)
+    talk.take(child, QUESTION)
+    talk.close()
+    assert yardstick.closed == 1
+
+
+def test_yardstick_that_fails_is_named(child):
+    with pytest.raises(IsolationError, match=r"^the yardstick failed: it ended$"):
+        conversation(Yardstick("Traceback\nit ended")).take(child, QUESTION)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"kind": "progress"},
+        {"kind": "measurement", "measurement": {"batch_size": "four"}},
+        {"kind": "measurement", "measurement": None},
+        {"kind": "report"},
+    ],
+)
+def test_message_that_cannot_be_read_is_refused_with_its_kind(child, message):
+    with pytest.raises(IsolationError, match=f"the process sent a {message['kind']} that cannot be read"):
+        conversation().take(child, message)
