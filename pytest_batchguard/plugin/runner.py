@@ -66,27 +66,15 @@ class CaseRunner:
         for kind in self._kinds():
             before = attempt.measurement
             plan = replace(policy.plan(kind, self._device), memory=before.memory if before else None)
-            attempt = self._run(item, plan, policy.timeout_seconds)
+            attempt = self.run_pass(item, plan, policy.timeout_seconds)
             if attempt.measurement is None or attempt.measurement.failure is not None:
                 return attempt
             if before is not None:
                 attempt.measurement = attempt.measurement.with_memory_of(before)
         return attempt
 
-    def _kinds(self) -> tuple[Pass, ...]:
-        return (Pass.WHOLE,) if self._device.is_gpu else (Pass.MEMORY, Pass.THROUGHPUT)
-
-    def _launcher(self, kind: Pass) -> Launcher:
-        if not self._forks:
-            return SpawnLauncher()
-        # pytest's own modules too: what this process has loaded, each child would load anew.
-        preload = (*_PRELOAD, *(name for name in sys.modules if name.startswith("_pytest.")))
-        return ForkLauncher(preload, _server_environment(kind), sys.path, self._path(f"server-{kind.value}"))
-
-    def _path(self, name: str) -> str:
-        return os.path.join(self._scratch.name, name)  # noqa: PTH118 -- a job's paths are texts
-
-    def _run(self, item: pytest.Item, plan: Plan, timeout_seconds: float) -> Attempt:
+    def run_pass(self, item: pytest.Item, plan: Plan, timeout_seconds: float) -> Attempt:
+        """Run one pass of a case in a process of its own."""
         self._processes += 1
         job = self._job(item, plan)
         conversation = Conversation(self._config, self._show_progress, partial(self._start_yardstick, plan))
@@ -110,6 +98,19 @@ class CaseRunner:
             note = "tight: the allocator had to collect its free regions to go on"
             attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, note))
         return attempt
+
+    def _kinds(self) -> tuple[Pass, ...]:
+        return (Pass.WHOLE,) if self._device.is_gpu else (Pass.MEMORY, Pass.THROUGHPUT)
+
+    def _launcher(self, kind: Pass) -> Launcher:
+        if not self._forks:
+            return SpawnLauncher()
+        # pytest's own modules too: what this process has loaded, each child would load anew.
+        preload = (*_PRELOAD, *(name for name in sys.modules if name.startswith("_pytest.")))
+        return ForkLauncher(preload, _server_environment(kind), sys.path, self._path(f"server-{kind.value}"))
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._scratch.name, name)  # noqa: PTH118 -- a job's paths are texts
 
     def _job(self, item: pytest.Item, plan: Plan) -> Job:
         invocation = self._config.invocation_params
