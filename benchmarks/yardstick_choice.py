@@ -39,7 +39,7 @@ class Player:
     """A process that works when it is asked and, where `is_stopped`, stands still otherwise."""
 
     child: Child
-    decoder: messages.Decoder
+    inbox: messages.Inbox
     is_stopped: bool
 
     def ready(self) -> None:
@@ -64,12 +64,10 @@ class Player:
         self.child.channel.close()
 
     def _answer(self) -> dict[str, Any]:
-        found: list[dict[str, Any]] = []
-        while not found:
-            found += self.decoder.feed(self.child.channel.recv(2**16))
-        if found[0]["kind"] != "answer":
-            raise RuntimeError(str(found[0]))
-        return found[0]
+        answer = self.inbox.next_message()
+        if answer["kind"] != "answer":
+            raise RuntimeError(str(answer))
+        return answer
 
 
 def train_classifier(case: Case, link: Any) -> None:
@@ -163,7 +161,8 @@ def launch(launcher: ForkLauncher, folder: str, entry: str, case: Case, is_stopp
         module_path=(str(Path(__file__).parent), str(SAMPLE_PROJECT), *sys.path),
         output_path=str(Path(folder, "output")),
     )
-    player = Player(launcher.launch(job), messages.Decoder(), is_stopped)
+    child = launcher.launch(job)
+    player = Player(child, messages.Inbox(child.channel), is_stopped)
     player.ready()
     return player
 

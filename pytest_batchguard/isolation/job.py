@@ -15,8 +15,6 @@ from typing import Any, NoReturn
 
 from pytest_batchguard.isolation import messages
 
-_CHUNK = 2**16
-
 
 class Link:
     """A child's end of its private channel. A message is a dict with the key `kind`.
@@ -28,7 +26,7 @@ class Link:
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
         self._lock = threading.Lock()
-        self._decoder = messages.Decoder()
+        self._inbox = messages.Inbox(channel)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message to the parent."""
@@ -42,13 +40,7 @@ class Link:
             EOFError: The parent has gone.
         """
         self.send(message)
-        answers: list[dict[str, Any]] = []
-        while not answers:
-            chunk = self.channel.recv(_CHUNK)
-            if not chunk:
-                raise EOFError("the parent has closed the channel")
-            answers += self._decoder.feed(chunk)
-        return answers[0]
+        return self._inbox.next_message()
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,9 @@ Both launchers give a `Child` with one private channel, an exit code and a kill 
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import pickle
-import select
 import signal
 import socket
 import subprocess
@@ -20,11 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_batchguard.errors import IsolationError
-from pytest_batchguard.isolation import messages
+from pytest_batchguard.isolation import groups, messages
 from pytest_batchguard.isolation.job import Job, run_job
 from pytest_batchguard.isolation.server import LENGTH
-
-_CHUNK = 2**16
 
 
 class Child(Protocol):
@@ -138,20 +134,15 @@ class ForkLauncher:
                 raise IsolationError(message.get("traceback", f"the process server said {message}"))
 
     def _next_message(self, deadline: float | None) -> dict[str, Any]:
-        while not self._inbox:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._control], [], [], left)[0]:
-                raise TimeoutError
-            chunk = self._control.recv(_CHUNK)
-            if not chunk:
-                raise IsolationError(f"the process server died with exit code {self._process.wait()}")
-            self._inbox += self._decoder.feed(chunk)
-        return self._inbox.pop(0)
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            return self._inbox.next_message(left)
+        except EOFError as error:
+            raise IsolationError(f"the process server died with exit code {self._process.wait()}") from error
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
-        self._decoder = messages.Decoder()
-        self._inbox: list[dict[str, Any]] = []
+        self._inbox = messages.Inbox(self._control)
         self._codes: dict[int, int] = {}
         self._ready = False
         command = [sys.executable, "-m", "pytest_batchguard.isolation.server", str(theirs.fileno()), *self._preload]
@@ -193,19 +184,19 @@ class _ForkedChild:
             except TimeoutError:
                 return None
             except IsolationError:
-                _kill_group(self.pid)
+                groups.kill(self.pid)
                 self._code = -signal.SIGKILL
         return self._code
 
     def pause(self) -> None:
-        _pause_group(self.pid)
+        groups.pause(self.pid)
 
     def resume(self) -> None:
-        _resume_group(self.pid)
+        groups.resume(self.pid)
 
     def kill(self) -> None:
         if self._code is None:
-            _kill_group(self.pid)
+            groups.kill(self.pid)
             self.wait(10)
 
 
@@ -242,13 +233,13 @@ class _SpawnedChild:
         return code
 
     def pause(self) -> None:
-        _pause_group(self.pid)
+        groups.pause(self.pid)
 
     def resume(self) -> None:
-        _resume_group(self.pid)
+        groups.resume(self.pid)
 
     def kill(self) -> None:
-        _kill_group(self.pid)
+        groups.kill(self.pid)
         if self._process.exitcode is None:
             self._process.kill()
             self._process.join(10)
@@ -268,30 +259,3 @@ def _run_spawned(job: Job, channel: socket.socket) -> None:
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     run_job(job, channel)
-
-
-def _pause_group(pid: int) -> None:
-    _to_group(pid, "SIGSTOP", "suspend")
-
-
-def _resume_group(pid: int) -> None:
-    _to_group(pid, "SIGCONT", "resume")
-
-
-def _kill_group(pid: int) -> None:
-    _to_group(pid, "SIGKILL", "kill")
-
-
-def _to_group(pid: int, name: str, method: str) -> None:
-    """Send a signal to a process group; where there are none, do it to the process and its descendants."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, getattr(signal, name))
-        return
-    import psutil
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        for descendant in (*process.children(recursive=True), process):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                getattr(descendant, method)()

@@ -7,7 +7,10 @@ pickle: whatever a broken child writes can be refused, but never run. Who writes
 from __future__ import annotations
 
 import json
+import select
+import socket
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +18,7 @@ from pytest_batchguard.errors import IsolationError
 
 _LENGTH = struct.Struct(">I")
 LARGEST_FRAME = 64 * 2**20
+_CHUNK = 2**16
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -55,3 +59,38 @@ class Decoder:
         if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
             raise IsolationError(f"the process sent what is not a message: {body[:60]!r}")
         return message
+
+
+class Inbox:
+    """The messages that arrive over a socket, one at a time.
+
+    Args:
+        channel: The socket.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._decoder = Decoder()
+        self._received: list[dict[str, Any]] = []
+
+    def next_message(self, seconds: float | None = None) -> dict[str, Any]:
+        """Wait for the next message.
+
+        Args:
+            seconds: To wait at the most; `None` for ever.
+
+        Raises:
+            TimeoutError: It did not come in time.
+            EOFError: The other end was closed.
+            IsolationError: The stream is not made of frames.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self._received:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._channel], [], [], left)[0]:
+                raise TimeoutError
+            chunk = self._channel.recv(_CHUNK)
+            if not chunk:
+                raise EOFError("the other end has closed the channel")
+            self._received += self._decoder.feed(chunk)
+        return self._received.pop(0)

@@ -27,7 +27,7 @@ import traceback
 from importlib import import_module
 from typing import NoReturn
 
-from pytest_batchguard.isolation import messages
+from pytest_batchguard.isolation import groups, messages
 from pytest_batchguard.isolation.job import Job, run_job
 
 LENGTH = struct.Struct(">Q")
@@ -74,7 +74,7 @@ class Server:
                 self._reap()
             if self._control.fileno() in readable and not self._take_job():
                 for child in self._children:
-                    _kill_group(child)
+                    groups.kill(child)
                 return
 
     def _take_job(self) -> bool:
@@ -114,7 +114,7 @@ class Server:
             if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
             # Killed before it is reaped, so that the group's number cannot belong to anybody else yet.
-            _kill_group(child)
+            groups.kill(child)
             _, status = os.waitpid(child, 0)
             self._children.remove(child)
             self._tell({"kind": "exited", "pid": child, "code": os.waitstatus_to_exitcode(status)})
@@ -122,11 +122,6 @@ class Server:
     def _tell(self, message: dict[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):  # the parent has gone; the next read of the socket ends the loop
             self._control.sendall(messages.encode(message))
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

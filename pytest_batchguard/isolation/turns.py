@@ -6,15 +6,11 @@ input pipeline fills its buffers. So whoever has not got the turn is stopped by 
 
 from __future__ import annotations
 
-import select
-import time
 from typing import Any
 
 from pytest_batchguard.errors import IsolationError
 from pytest_batchguard.isolation import messages
 from pytest_batchguard.isolation.launch import Child
-
-_CHUNK = 2**16
 
 
 class Companion:
@@ -28,7 +24,7 @@ class Companion:
     def __init__(self, child: Child, timeout_seconds: float) -> None:
         self._child = child
         self._timeout_seconds = timeout_seconds
-        self._decoder = messages.Decoder()
+        self._inbox = messages.Inbox(child.channel)
         self._is_ready = False
 
     def ask(self, question: dict[str, Any], asker: Child) -> dict[str, Any]:
@@ -63,16 +59,12 @@ class Companion:
         self._child.channel.close()
 
     def _answer(self) -> dict[str, Any]:
-        deadline = time.monotonic() + self._timeout_seconds
-        answers: list[dict[str, Any]] = []
-        while not answers:
-            left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._child.channel], [], [], left)[0]:
-                raise IsolationError(f"the process beside it gave no answer in {self._timeout_seconds:g} s")
-            chunk = self._child.channel.recv(_CHUNK)
-            if not chunk:
-                raise IsolationError("the process beside it ended")
-            answers += self._decoder.feed(chunk)
-        if answers[0]["kind"] == "error":
-            raise IsolationError(str(answers[0].get("traceback", "")).strip().splitlines()[-1])
-        return answers[0]
+        try:
+            answer = self._inbox.next_message(self._timeout_seconds)
+        except TimeoutError as error:
+            raise IsolationError(f"the process beside it gave no answer in {self._timeout_seconds:g} s") from error
+        except EOFError as error:
+            raise IsolationError("the process beside it ended") from error
+        if answer["kind"] == "error":
+            raise IsolationError(str(answer.get("traceback", "")).strip().splitlines()[-1])
+        return answer

@@ -134,8 +134,11 @@ class ThroughputMeter:
         count = len(self._windows)
         if count < FEWEST_WINDOWS or count * self._window_steps < self.steps:
             return False
-        low, high = median_interval(self._paces())
-        return count >= MOST_WINDOWS or (high - low) / median(self._paces()) <= NARROW_INTERVAL * self.tolerance
+        if count >= MOST_WINDOWS:
+            return True
+        paces = self._paces()
+        low, high = median_interval(paces)
+        return (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
 
     def _yardsticks_beside(self) -> list[float]:
         return [(before + after) / 2 for before, after in pairwise(self._yardsticks)]
