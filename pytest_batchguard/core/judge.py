@@ -40,8 +40,9 @@ _WORST_FIRST = (
 )
 _ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
 _AGREEING = 2
-_SPREADS_TOLERATED = 2
+_SUSPICIOUS = 0.5
 _INPUT_BOUND = 0.2
+_DISTURBING = 0.05
 _TIGHT = 0.95
 
 
@@ -61,7 +62,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
     return Judgement(
         verdict=verdict,
         checks=checks,
-        reason=_reason(verdict, checks),
+        reason=_reason(verdict, checks, measurement),
         notes=(*_notes(measurement, baseline, limits), *_improvements(measurement, baseline, limits)),
         changes=explain_changes(baseline, measurement) if baseline else (),
     )
@@ -70,31 +71,48 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
 def wants_another_attempt(attempts: Sequence[Judgement]) -> bool:
     """Return whether a fresh process should measure the case again before a verdict falls.
 
-    Only memory and throughput are measured again: the loss of a seeded run does not change by trying. Two attempts
-    that breach the same limit beyond doubt are enough, three attempts are the most.
+    The majority of three attempts decides: the median of three figures errs less than one of them, in either
+    direction. So not only a breach is measured again, but also a pace that has used up half of what is tolerated.
+    Two attempts that agree are enough. The loss of a seeded run does not change by trying.
     """
     last = attempts[-1]
-    return _is_noisy_alarm(last) and len(attempts) < MOST_ATTEMPTS and not _confirmed(attempts)
+    if len(attempts) == 1:
+        return _is_noisy_alarm(last) or (last.verdict is Verdict.PASSED and any(map(_is_suspicious, last.checks)))
+    noisy = _is_noisy_alarm(last) or last.verdict is Verdict.PASSED
+    return noisy and len(attempts) < MOST_ATTEMPTS and not _confirmed(attempts) and not _cleared(attempts)
 
 
 def conclude(attempts: Sequence[Judgement]) -> Judgement:
     """Return what several judgements of one case, each from a fresh process, come to together.
 
-    One attempt without a breach refutes the alarm. If every attempt breached, it is `regressed` when two breached the
-    same limit beyond doubt, else `inconclusive`. What is not measured again stands as it is.
+    It is `regressed` where two attempts breached the same limit, `passed` where two breached none, and
+    `inconclusive` where no two agree. What is not measured again stands as it is.
     """
     last = attempts[-1]
-    if not _is_noisy_alarm(last) or len(attempts) == 1:
+    if len(attempts) == 1 or not (_is_noisy_alarm(last) or last.verdict is Verdict.PASSED):
         return last
     confirmed = _confirmed(attempts)
     if confirmed:
         return next(attempt for attempt in reversed(attempts) if confirmed & _regressed_quantities(attempt))
-    return last if last.verdict is Verdict.INCONCLUSIVE else replace(last, verdict=Verdict.INCONCLUSIVE)
+    if _cleared(attempts):
+        return next(attempt for attempt in reversed(attempts) if attempt.verdict is Verdict.PASSED)
+    unsure = next(attempt for attempt in reversed(attempts) if attempt.breaches)
+    return replace(unsure, verdict=Verdict.INCONCLUSIVE)
 
 
 def _is_noisy_alarm(judgement: Judgement) -> bool:
     noisy = all(check.quantity in NOISY_QUANTITIES for check in judgement.breaches)
     return judgement.verdict in _ALARMS and noisy
+
+
+def _is_suspicious(check: Check) -> bool:
+    if check.quantity != "pace" or check.baseline is None or check.allowance is None:
+        return False
+    return check.measured > check.baseline * (1 + _SUSPICIOUS * check.allowance)
+
+
+def _cleared(attempts: Sequence[Judgement]) -> bool:
+    return sum(attempt.verdict is Verdict.PASSED for attempt in attempts) >= _AGREEING
 
 
 def _confirmed(attempts: Sequence[Judgement]) -> set[str]:
@@ -107,8 +125,8 @@ def _regressed_quantities(judgement: Judgement) -> set[str]:
 
 
 def tolerated(asked: float, spread: float | None) -> float:
-    """Return the effective tolerance: the asked one, or twice the baseline's own spread where that is larger."""
-    return max(asked, _SPREADS_TOLERATED * (spread or 0.0))
+    """Return the effective tolerance: the asked one, or the baseline's own spread where that is larger."""
+    return max(asked, spread or 0.0)
 
 
 def _judge_failure(failure: Failure, notes: tuple[str, ...], limits: Limits) -> Judgement:
@@ -163,9 +181,8 @@ def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits
     check = _against("pace", measured.pace, accepted.pace, allowance)
     low = measured.pace if measured.pace_low is None else measured.pace_low
     high = measured.pace if measured.pace_high is None else measured.pace_high
-    verdict = check.verdict
-    if verdict is Verdict.REGRESSED and low <= check.limit:
-        verdict = Verdict.INCONCLUSIVE
+    too_wide = high - low > allowance * accepted.pace
+    verdict = Verdict.INCONCLUSIVE if too_wide and low <= check.limit < high else check.verdict
     return Check("pace", measured.pace, check.limit, verdict, accepted.pace, allowance, (low, high))
 
 
@@ -183,9 +200,11 @@ def _against(quantity: str, measured: float, accepted: float, allowance: float) 
     return Check(quantity, measured, limit, verdict, accepted, allowance)
 
 
-def _reason(verdict: Verdict, checks: tuple[Check, ...]) -> str:
+def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measurement) -> str:
     if verdict is Verdict.PASSED:
         return ""
+    if verdict is Verdict.INCONCLUSIVE:
+        return _doubt(next(check for check in checks if check.verdict is verdict), measurement)
     if verdict is Verdict.NO_BASELINE:
         return "nothing was compared: this case has no baseline on this device"
     phrases = []
@@ -198,6 +217,38 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...]) -> str:
                 f"{quantity.label} {quantity.format(check.measured)}, allowed is {bound} {quantity.format(check.limit)}"
             )
     return "; ".join(phrases)
+
+
+def _doubt(check: Check, measurement: Measurement) -> str:
+    """Return which pace is known too poorly, what was seen to disturb it, and what to do."""
+    low, high = check.interval or (check.measured, check.measured)
+    spread = format_percent((high - low) / check.measured)
+    form = QUANTITIES["pace"].format
+    known = f"pace {form(check.measured)} is known to {spread} only, the limit is {form(check.limit)}"
+    disturbances = tuple(_disturbances(measurement))
+    seen = [what for what, _ in disturbances] or ["nothing else was seen at work"]
+    cures = dict.fromkeys(cure for _, cure in disturbances)
+    return "; ".join((known, *seen, " and ".join(cures) or "run it again", "or set a larger throughput_tolerance"))
+
+
+def _disturbances(measurement: Measurement) -> Iterator[tuple[str, str]]:
+    """Yield what was measured beside the training and may have made its pace uneven, each with its cure."""
+    throughput, memory, breakdown = measurement.throughput, measurement.memory, measurement.breakdown
+    contention = throughput.contention if throughput else None
+    quiet = "run it while the machine has less to do"
+    if contention and contention.others_share > _DISTURBING:
+        yield f"other programs used {format_percent(contention.others_share)} of the processor", quiet
+    if contention and contention.stolen_share > _DISTURBING:
+        yield f"other guests of the host took {format_percent(contention.stolen_share)} of the processor", quiet
+    if memory and memory.other_processes:
+        yield f"{memory.other_processes} other processes were on the card", quiet
+    if throughput and throughput.thermally_limited:
+        yield "the card slowed down for its temperature", "let it cool"
+    if breakdown and breakdown.waiting_share > _INPUT_BOUND:
+        yield (
+            f"a step waits for data {format_percent(breakdown.waiting_share)} of its time",
+            "cache or prefetch the data",
+        )
 
 
 def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[str]:

@@ -108,6 +108,24 @@ class MemoryFigures:
 
 
 @dataclass(frozen=True)
+class Contention:
+    """What else kept the processor busy while throughput was measured, as shares of all its cores' time.
+
+    Attributes:
+        others_share: Used by other programs.
+        stolen_share: Taken by the hypervisor for other guests.
+    """
+
+    others_share: float
+    stolen_share: float
+
+    @property
+    def share(self) -> float:
+        """Both together."""
+        return self.others_share + self.stolen_share
+
+
+@dataclass(frozen=True)
 class ThroughputFigures:
     """How fast a case trained in steady state.
 
@@ -121,6 +139,9 @@ class ThroughputFigures:
         step_seconds: Mean step time in each window.
         yardstick_seconds: Yardstick time beside each window.
         settled: Whether the warm-up had ended before the first window.
+        disturbances: The share of the processor that others had in each window or beside it, whichever was more.
+        contention: What else kept the processor busy in all the windows; `None` where it was not seen.
+        thermally_limited: Whether the card slowed itself down for its temperature; `None` where it does not say.
         spread: (largest − smallest) ÷ median of the pace over the repeats, of a baseline.
     """
 
@@ -133,6 +154,9 @@ class ThroughputFigures:
     step_seconds: tuple[float, ...] = ()
     yardstick_seconds: tuple[float, ...] = ()
     settled: bool = True
+    disturbances: tuple[float, ...] = ()
+    contention: Contention | None = None
+    thermally_limited: bool | None = None
     spread: float | None = None
 
 

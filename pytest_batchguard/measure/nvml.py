@@ -91,6 +91,20 @@ def gpu_use(pynvml: Any, uuid: str, pid: int) -> GpuUse:
     return GpuUse(own, pynvml.nvmlDeviceGetMemoryInfo(handle).used, len(held))
 
 
+def is_thermally_limited(pynvml: Any, uuid: str) -> bool | None:
+    """Return whether the card named `uuid` runs below its clocks for its temperature; `None` where it does not say."""
+    hot = (
+        pynvml.nvmlClocksThrottleReasonSwThermalSlowdown
+        | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown
+        | pynvml.nvmlClocksThrottleReasonHwSlowdown
+    )
+    try:
+        reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(pynvml.nvmlDeviceGetHandleByUUID(uuid))
+    except pynvml.NVMLError:
+        return None
+    return bool(reasons & hot)
+
+
 def driver_versions(pynvml: Any) -> tuple[str, str]:
     """Return the versions of the driver and of the newest CUDA that it runs."""
     cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()

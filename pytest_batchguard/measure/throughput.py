@@ -11,19 +11,28 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
-from pytest_batchguard.core.model import ThroughputFigures
+from pytest_batchguard.core.model import Contention, ThroughputFigures
 from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
-from pytest_batchguard.measure.yardstick import Yardstick
+from pytest_batchguard.measure.contention import CpuTimes
+from pytest_batchguard.measure.yardstick import Reading, Yardstick
 
-FEWEST_WINDOWS = 6
-MOST_WINDOWS = 20
+FEWEST_WINDOWS = 8
+MOST_WINDOWS = 24
+MOST_SECONDS = 60.0
 """Windows are added until the interval of the median pace is narrow, within these bounds."""
+
+SETTLED = 1.25
+LONGEST_WARMUP = 4
+"""The warm-up ends with a step that took at most 1.25 times the fastest, or with 4 times the steps asked for."""
 
 NARROW_INTERVAL = 0.8
 """Width of that interval, in tolerances, at which measuring may end: what is judged finely is measured for longer."""
+
+QUIET = 0.1
+"""Share of the processor that others may have in a window or beside it: training and yardstick do not suffer alike."""
 
 SHORTEST_WINDOW_SECONDS = 0.12
 """Shorter windows measure the scheduler."""
@@ -43,12 +52,13 @@ class ThroughputMeter:
 
     Attributes:
         batch_size: Images in a step.
-        warmup: Steps before the first window; tracing and the allocator's growth fall into these.
+        warmup: Steps before the first window at the least; tracing and the allocator's growth fall into these.
         steps: Steps to measure at the least, spread over the windows.
         tolerance: How much slower than its baseline the training may be.
-        steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
         clock: Seconds, monotonic.
+        read_cpu: Reads what the processor was used for.
         build_yardstick: Builds the yardstick when the warm-up has ended; timed before, between and after the windows.
+        steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
     """
 
     batch_size: int
@@ -56,16 +66,21 @@ class ThroughputMeter:
     steps: int
     tolerance: float
     clock: Callable[[], float]
+    read_cpu: Callable[[], CpuTimes]
     build_yardstick: Callable[[], Yardstick]
     steps_at_once: int = 1
     _seen: int = 0
     _last_end: float = math.nan
     _step_seconds: float = math.nan
+    _fastest: float = math.inf
     _window_steps: int = 0
     _in_window: int = 0
     _window_begin: float | None = None
+    _cpu_begin: CpuTimes | None = None
+    _measuring_since: float = math.nan
     _windows: list[float] = field(default_factory=list)
-    _yardsticks: list[float] = field(default_factory=list)
+    _contentions: list[Contention] = field(default_factory=list)
+    _readings: list[Reading] = field(default_factory=list)
     _yardstick: Yardstick | None = None
 
     def step_ended(self, synchronise: Callable[[], object]) -> bool:
@@ -76,18 +91,21 @@ class ThroughputMeter:
                 so that a window's steps follow one another as in ordinary training.
         """
         self._seen += self.steps_at_once
-        if not self._yardsticks:
+        if not self._readings:
             self._warm_up(synchronise)
             return False
         self._in_window += self.steps_at_once
         if self._window_begin is None:
             if self._in_window >= PREFETCHED_STEPS:
                 synchronise()
+                self._cpu_begin = self.read_cpu()
                 self._in_window, self._window_begin = 0, self.clock()
             return False
         if self._in_window >= self._window_steps:
             synchronise()
             self._windows.append((self.clock() - self._window_begin) / self._in_window)
+            contention = self._cpu_begin.contention_until(self.read_cpu()) if self._cpu_begin else None
+            self._contentions.append(contention or Contention(0.0, 0.0))
             self._pause()
             if self._has_enough():
                 self._yardstick = None  # its memory is none of what follows
@@ -102,19 +120,24 @@ class ThroughputMeter:
 
     def figures(self) -> ThroughputFigures:
         """Return what the windows yielded; call it when `step_ended` has returned true."""
-        beside = self._yardsticks_beside()
+        judged = self._judged()
         paces = self._paces()
-        low, high = median_interval(paces)
+        low, high = median_interval([paces[place] for place in judged])
         return ThroughputFigures(
-            images_per_second=self.batch_size / median(self._windows),
-            pace=median(paces),
+            images_per_second=self.batch_size / median(self._windows[place] for place in judged),
+            pace=median(paces[place] for place in judged),
             yardstick=yardstick.VERSION,
             pace_low=low,
             pace_high=high,
             window_steps=self._window_steps,
             step_seconds=tuple(self._windows),
-            yardstick_seconds=tuple(beside),
+            yardstick_seconds=tuple(self._yardsticks_beside()),
             settled=has_settled(paces),
+            disturbances=tuple(self._disturbances()),
+            contention=Contention(
+                fmean(each.others_share for each in self._contentions),
+                fmean(each.stolen_share for each in self._contentions),
+            ),
         )
 
     def _warm_up(self, synchronise: Callable[[], object]) -> None:
@@ -122,9 +145,13 @@ class ThroughputMeter:
         now = self.clock()
         self._step_seconds = (now - self._last_end) / self.steps_at_once
         self._last_end = now
-        if self._seen >= self.warmup:
+        if not math.isnan(self._step_seconds):
+            self._fastest = min(self._fastest, self._step_seconds)
+        has_settled = self._step_seconds <= SETTLED * self._fastest or self._seen >= LONGEST_WARMUP * self.warmup
+        if self._seen >= self.warmup and (has_settled or math.isnan(self._step_seconds)):
             self._plan_windows()
             self._pause()
+            self._measuring_since = self.clock()
 
     def _plan_windows(self) -> None:
         fewest = math.ceil(SHORTEST_WINDOW_SECONDS / self._step_seconds) if self._step_seconds > 0 else 0
@@ -134,14 +161,32 @@ class ThroughputMeter:
         count = len(self._windows)
         if count < FEWEST_WINDOWS or count * self._window_steps < self.steps:
             return False
-        if count >= MOST_WINDOWS:
+        if count >= MOST_WINDOWS or self.clock() - self._measuring_since > MOST_SECONDS:
             return True
-        paces = self._paces()
+        if len(self._quiet()) < FEWEST_WINDOWS:
+            return False
+        paces = [self._paces()[place] for place in self._judged()]
         low, high = median_interval(paces)
         return (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
 
+    def _judged(self) -> list[int]:
+        """Return the windows that count: the quiet ones or, where these are too few, the less disturbed half."""
+        quiet = self._quiet()
+        if len(quiet) >= FEWEST_WINDOWS:
+            return quiet
+        disturbances = self._disturbances()
+        calmest = sorted(range(len(disturbances)), key=disturbances.__getitem__)
+        return sorted(calmest[: max(FEWEST_WINDOWS, len(calmest) // 2)])
+
+    def _quiet(self) -> list[int]:
+        return [place for place, share in enumerate(self._disturbances()) if share <= QUIET]
+
+    def _disturbances(self) -> list[float]:
+        beside = pairwise(reading.disturbance for reading in self._readings)
+        return [max(own.share, *both) for own, both in zip(self._contentions, beside, strict=True)]
+
     def _yardsticks_beside(self) -> list[float]:
-        return [(before + after) / 2 for before, after in pairwise(self._yardsticks)]
+        return [(before.seconds + after.seconds) / 2 for before, after in pairwise(self._readings)]
 
     def _paces(self) -> list[float]:
         return [seconds / yard for seconds, yard in zip(self._windows, self._yardsticks_beside(), strict=True)]
@@ -150,5 +195,5 @@ class ThroughputMeter:
         if self._yardstick is None:
             self._yardstick = self.build_yardstick()
         window_seconds = self._window_steps * (self._windows[-1] if self._windows else self._step_seconds)
-        self._yardsticks.append(self._yardstick.seconds(at_least=YARDSTICK_SHARE * window_seconds))
+        self._readings.append(self._yardstick.read(at_least=YARDSTICK_SHARE * window_seconds))
         self._in_window, self._window_begin = 0, None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pytest_batchguard.core.model import Case
+from pytest_batchguard.measure.contention import CpuTimes
 
 VERSION = 2
 SEED = 1
@@ -33,11 +34,24 @@ def case_beside(case: Case, *, on_gpu: bool) -> Case:
     return replace(case, batch_size=max(1, min(case.batch_size, images)))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One timing of the standard training.
+
+    Attributes:
+        seconds: The mean time of one step.
+        disturbance: The share of the processor that others had meanwhile.
+    """
+
+    seconds: float
+    disturbance: float
+
+
 class Yardstick(Protocol):
     """Whatever times the standard training."""
 
-    def seconds(self, at_least: float = 0.0) -> float:
-        """Return the mean time of one step, in seconds.
+    def read(self, at_least: float = 0.0) -> Reading:
+        """Time it.
 
         Args:
             at_least: Seconds to go on for.
@@ -51,29 +65,34 @@ class OwnYardstick:
     Attributes:
         compute: Takes one step and returns when its result is there.
         clock: Seconds, monotonic.
+        read_cpu: Reads what the processor was used for.
     """
 
     compute: Callable[[], object]
     clock: Callable[[], float]
+    read_cpu: Callable[[], CpuTimes]
 
     def warm_up(self) -> None:
         """Run it until it is traced and its memory is there."""
         for _ in range(WARMUP_RUNS):
             self.compute()
 
-    def seconds(self, at_least: float = 0.0) -> float:
-        """Return the mean time of one step; see `Yardstick`.
+    def read(self, at_least: float = 0.0) -> Reading:
+        """Time it; see `Yardstick`.
 
         The mean and not the fastest: what slows the steps beside it, a neighbour's bursts included, should slow the
         yardstick alike. The first step after a pause finds cold caches and does not count.
         """
         self.compute()
+        cpu = self.read_cpu()
         begin = self.clock()
         runs = 0
         while runs == 0 or self.clock() - begin < at_least:
             self.compute()
             runs += 1
-        return (self.clock() - begin) / runs
+        seconds = (self.clock() - begin) / runs
+        contention = cpu.contention_until(self.read_cpu())
+        return Reading(seconds, contention.share if contention else 0.0)
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,7 @@ class YardstickBeside:
 
     ask: Callable[[dict[str, Any]], dict[str, Any]]
 
-    def seconds(self, at_least: float = 0.0) -> float:
-        """Return the mean time of one step; see `Yardstick`."""
-        return float(self.ask({"kind": "yardstick", "at_least": at_least})["seconds"])
+    def read(self, at_least: float = 0.0) -> Reading:
+        """Time it; see `Yardstick`."""
+        answer = self.ask({"kind": "yardstick", "at_least": at_least})
+        return Reading(float(answer["seconds"]), float(answer["disturbance"]))

@@ -1,44 +1,23 @@
-"""One case from measuring to verdict: attempts, confirmation, repeats of an update."""
+"""One case from measuring to verdict: as many attempts as it takes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from pytest_batchguard.core import judge as judging
-from pytest_batchguard.core import repeats
-from pytest_batchguard.core.model import (
-    Baseline,
-    CaseResult,
-    Failure,
-    FailureKind,
-    Judgement,
-    Measurement,
-    Verdict,
-)
+from pytest_batchguard.core.model import Baseline, CaseResult, Failure, FailureKind, Judgement, Measurement
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
+from pytest_batchguard.plugin.recording import Guarded, Recording
 from pytest_batchguard.plugin.reports import has_failed
 
 Measure = Callable[[], Attempt]
 
 _NEVER_TRAINED = "the guard never trained: call batchguard.train(model, data) or batchguard.train_step(step, data)"
-
-
-@dataclass(frozen=True)
-class Guarded:
-    """What came of one case.
-
-    Attributes:
-        attempt: The one whose reports stand.
-        result: `None` where the test skipped itself, or was never reached.
-    """
-
-    attempt: Attempt
-    result: CaseResult | None
 
 
 @dataclass(frozen=True)
@@ -50,12 +29,14 @@ class CaseGuarding:
         stamp: Completes the provenance.
         records: Whether a case with this baseline is to be recorded.
         repeat_count: Fresh processes that a recorded case is measured in.
+        recordings: What was measured so far of the cases that are to be recorded, by node id.
     """
 
     accepted: Mapping[str, Baseline]
     stamp: ProvenanceStamp
     records: Callable[[Baseline | None], bool]
     repeat_count: int
+    recordings: dict[str, Recording] = field(default_factory=dict)
 
     def guard(self, item: pytest.Item, policy: Policy, measure: Measure) -> Guarded:
         """Measure, judge, and measure again where the first answer is not enough."""
@@ -87,34 +68,23 @@ class CaseGuarding:
         )
         return Guarded(attempt, result)
 
+    def measure_ahead(self, item: pytest.Item, policy: Policy, measure: Measure) -> None:
+        """Take one of the measurements of a case that is to be recorded, before its turn."""
+        baseline = self.accepted.get(item.nodeid)
+        if self.records(baseline):
+            recording = self._recording(item, policy, baseline)
+            if recording.guarded is None:
+                recording.add(self._attempt(measure, policy))
+
     def _record(self, item: pytest.Item, policy: Policy, measure: Measure, baseline: Baseline | None) -> Guarded:
-        """Measure in several processes and accept what agrees; whatever is unhealthy ends it at once."""
-        measurements: list[Measurement] = []
-        while len(measurements) < self.repeat_count:
-            attempt = self._attempt(measure, policy)
-            if attempt.measurement is None:
-                return Guarded(attempt, None)
-            judgement = judging.judge(attempt.measurement, None, policy.limits)
-            result = CaseResult(
-                node_id=item.nodeid,
-                judgement=judgement,
-                limits=policy.limits,
-                measurement=attempt.measurement,
-                baseline=baseline,
-                output=attempt.output,
-            )
-            if judgement.verdict is not Verdict.NO_BASELINE:
-                return Guarded(attempt, result)
-            measurements.append(attempt.measurement)
-        reason = repeats.disagreement(measurements)
-        if reason:
-            broken = Judgement(
-                Verdict.BROKEN, reason=f"not recorded, its {len(measurements)} processes disagree: {reason}"
-            )
-            return Guarded(attempt, replace(result, judgement=broken))
-        accepted = repeats.combine(measurements)
-        passed = replace(judgement, verdict=Verdict.PASSED, reason="")
-        return Guarded(attempt, replace(result, judgement=passed, recorded=accepted))
+        recording = self._recording(item, policy, baseline)
+        while recording.guarded is None:
+            recording.add(self._attempt(measure, policy))
+        return recording.guarded
+
+    def _recording(self, item: pytest.Item, policy: Policy, baseline: Baseline | None) -> Recording:
+        new = Recording(item.nodeid, policy.limits, baseline, self.repeat_count)
+        return self.recordings.setdefault(item.nodeid, new)
 
     def _attempt(self, measure: Measure, policy: Policy) -> Attempt:
         """Measure once; a test that failed or ended without training becomes a failed measurement."""

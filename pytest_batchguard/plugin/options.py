@@ -95,7 +95,7 @@ OPTIONS = (
     Option("batchguard_steps", _count(4), 20, "N", "training steps to measure"),
     Option("batchguard_warmup", _count(1), 5, "N", "training steps before"),
     Option("batchguard_seed", _count(0), 0, "N", "seed of Python, NumPy and TensorFlow"),
-    Option("batchguard_repeats", _count(1), 3, "N", "fresh processes that an update measures each case in"),
+    Option("batchguard_repeats", _count(1), 5, "N", "fresh processes that an update measures each case in"),
     Option("batchguard_timeout", _seconds, 300.0, "SECONDS", "longest time for one process of a case"),
     Option("batchguard_throughput_tolerance", _fraction, 0.1, "SHARE", "how much slower a case may get: 0.1 or 10%%"),
     Option("batchguard_memory_tolerance", _fraction, 0.05, "SHARE", "how much more memory a case may use"),

@@ -19,8 +19,16 @@ class ProgressLine:
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        self._writer = config.get_terminal_writer() if reporter is not None and reporter.isatty else None
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        is_drawn = self._reporter is not None and self._reporter.isatty
+        self._writer = config.get_terminal_writer() if is_drawn else None
+
+    def announce(self, text: str) -> None:
+        """Write a line that stays, also where nothing is drawn."""
+        self.clear()
+        if self._reporter is not None:
+            self._reporter.ensure_newline()
+            self._reporter.write(text)
 
     def show(self, message: dict[str, Any]) -> None:
         """Show phase, step and throughput of a progress message."""

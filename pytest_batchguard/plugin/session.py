@@ -15,7 +15,7 @@ from pytest_batchguard.errors import BaselineFileError, BatchguardError, Configu
 from pytest_batchguard.measure.device import choose_device
 from pytest_batchguard.plugin import in_process, options
 from pytest_batchguard.plugin.guarding import CaseGuarding
-from pytest_batchguard.plugin.policy import policy_of, session_budget
+from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
 from pytest_batchguard.plugin.reports import refusal_report, verdict_reports, with_session_teardown
@@ -111,6 +111,20 @@ class GuardSession:
         """Remember that the run is not whole."""
         self._is_narrowed = True
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Measure what is to be recorded in rounds over all cases, so that a bad minute falls on no case alone."""
+        if session.testsfailed or self._runner is None or self._progress is None:
+            return
+        cases = [item for item in session.items if self._is_recorded(item)]
+        rounds = self._option("batchguard_repeats")
+        for number in range(1, rounds) if cases else ():
+            self._progress.announce(f"batchguard: measuring, round {number} of {rounds}")
+            for item in cases:
+                policy = self._policy(item)
+                self._guarding.measure_ahead(item, policy, partial(self._runner.measure, item, policy))
+        self._progress.clear()
+
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Guard a case; every other test is pytest's."""
         if item.get_closest_marker("batchguard") is None:
@@ -157,7 +171,7 @@ class GuardSession:
         callspec = getattr(item, "callspec", None)
         if callspec is None:
             return [refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")]
-        policy = policy_of(item, callspec.params["batchguard"], self._device)
+        policy = self._policy(item)
         runner, progress = self._runner, self._progress
         if runner is None:
             measure = partial(in_process.measure_here, item, nextitem, policy, self._device)
@@ -173,6 +187,13 @@ class GuardSession:
             return guarded.attempt.reports
         self._results.append(guarded.result)
         return verdict_reports(item, guarded.attempt.reports, guarded.result, strict=self._strict)
+
+    def _policy(self, item: pytest.Item) -> Policy:
+        return policy_of(item, item.callspec.params["batchguard"], self._device)  # type: ignore[attr-defined]
+
+    def _is_recorded(self, item: pytest.Item) -> bool:
+        is_case = item.get_closest_marker("batchguard") is not None and getattr(item, "callspec", None) is not None
+        return is_case and self._records(self._file.cases.get(item.nodeid))
 
     def _records(self, baseline: Baseline | None) -> bool:
         if self._option("batchguard_update"):
@@ -207,6 +228,7 @@ class GuardSession:
             lines = ["no guard was measured"]
         else:
             lines = terminal.summary_lines(self._results, width)
+            lines += terminal.tolerance_lines(self._results, width)
             lines += terminal.without_baseline_lines(self._results, file)
         return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._file_errors]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from pytest_batchguard.core.judge import tolerated
 from pytest_batchguard.core.model import Baseline, CaseResult, Verdict
+from pytest_batchguard.core.units import format_percent
 from pytest_batchguard.report import rows
 from pytest_batchguard.report.layout import columns
 
@@ -28,7 +30,25 @@ def _remarks(result: CaseResult) -> list[str]:
     remarks = list(result.judgement.notes)
     if result.judgement.verdict is Verdict.INCONCLUSIVE:
         remarks.insert(0, f"INCONCLUSIVE: {result.judgement.reason}")
-    return [*remarks, *rows.attempt_lines(result)]
+    if any(attempt.breaches for attempt in result.attempts):
+        remarks += rows.attempt_lines(result)
+    return remarks
+
+
+def tolerance_lines(results: Sequence[CaseResult], width: int) -> list[str]:
+    """Return by how much each case's pace may be slower than the baseline, the commonest tolerance first."""
+    cases: dict[str, list[str]] = {}
+    for result in results:
+        baseline = result.recorded or result.baseline
+        if baseline is not None and baseline.throughput is not None:
+            allowance = tolerated(result.limits.throughput_tolerance, baseline.throughput.spread)
+            why = "" if allowance == result.limits.throughput_tolerance else ", the spread of its baseline"
+            cases.setdefault(f"{format_percent(allowance)}{why}", []).append(rows.short_name(result.node_id))
+    if not cases:
+        return []
+    usual, *others = sorted(cases, key=lambda tolerance: -len(cases[tolerance]))
+    phrases = [f"throughput tolerance: {usual}", *(f"{', '.join(cases[each])}: {each}" for each in others)]
+    return textwrap.wrap("; ".join(phrases), width, subsequent_indent="  ")
 
 
 def without_baseline_lines(results: Sequence[CaseResult], file: str) -> list[str]:

@@ -31,7 +31,17 @@ _TOP_LEVEL = ("schema", "device", "cases")
 _PARTS = ("memory", "throughput", "loss", "model", "recorded_with")
 _NOT_STORED = {
     "memory": ("host_peak_bytes", "device_used_bytes", "other_processes"),
-    "throughput": ("pace_low", "pace_high", "window_steps", "step_seconds", "yardstick_seconds", "settled"),
+    "throughput": (
+        "pace_low",
+        "pace_high",
+        "window_steps",
+        "step_seconds",
+        "yardstick_seconds",
+        "settled",
+        "disturbances",
+        "contention",
+        "thermally_limited",
+    ),
 }
 _LOCK_SECONDS = 30
 _WIDE = 1_000_000

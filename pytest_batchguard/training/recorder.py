@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.core.model import Measurement, ThroughputFigures
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
+from pytest_batchguard.measure.contention import CpuClock
 from pytest_batchguard.measure.loss import loss_figures
 from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, MemoryMeter
 from pytest_batchguard.measure.throughput import ThroughputMeter
@@ -44,6 +45,7 @@ class Recorder:
         self._memory: MemoryMeter | None = None
         self._peaks: list[int] = []
         self._throughput: ThroughputMeter | None = None
+        self._thermally_limited: bool | None = None
 
     def start(self) -> None:
         """Begin, right before the first step."""
@@ -58,6 +60,7 @@ class Recorder:
                 steps=self._plan.steps,
                 tolerance=self._plan.throughput_tolerance,
                 clock=time.perf_counter,
+                read_cpu=CpuClock().read,
                 build_yardstick=self._build_yardstick,
                 steps_at_once=self._steps_at_once,
             )
@@ -90,6 +93,7 @@ class Recorder:
                 "tf.data.Dataset, a PyDataset or arrays"
             )
         self._read_peak()
+        self._thermally_limited = runtime.thermally_limited(self._plan)
 
     def validation(self, validate: Callable[[], object]) -> None:
         """Run the validation and let its memory count."""
@@ -111,9 +115,14 @@ class Recorder:
             measurement,
             steps=self._steps_seen,
             memory=runtime.memory_figures(self._plan, max(self._peaks)) if self._peaks else self._plan.memory,
-            throughput=self._throughput.figures() if self._throughput else None,
+            throughput=self._throughput_figures(),
             loss=loss_figures(judged) if self._throughput else None,
         )
+
+    def _throughput_figures(self) -> ThroughputFigures | None:
+        if self._throughput is None:
+            return None
+        return replace(self._throughput.figures(), thermally_limited=self._thermally_limited)
 
     def _build_yardstick(self) -> Yardstick:
         self._read_peak()  # the yardstick's own memory is none of the training's

@@ -13,7 +13,7 @@ from pytest_batchguard.core.model import MemoryFigures, Provenance
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.errors import DeviceError
 from pytest_batchguard.measure.memory import MemoryMeter, region_bytes
-from pytest_batchguard.measure.nvml import GpuUse, gpu_use, opened_nvml
+from pytest_batchguard.measure.nvml import GpuUse, gpu_use, is_thermally_limited, opened_nvml
 
 _MIB = 2**20
 
@@ -71,6 +71,14 @@ def memory_figures(plan: Plan, peak_bytes: int) -> MemoryFigures:
         device_used_bytes=use.used_bytes if use else None,
         other_processes=use.other_processes if use else None,
     )
+
+
+def thermally_limited(plan: Plan) -> bool | None:
+    """Return whether the card slows itself down for its temperature; `None` where nobody says."""
+    if plan.device.uuid is None:
+        return None
+    with opened_nvml() as pynvml:
+        return is_thermally_limited(pynvml, plan.device.uuid) if pynvml else None
 
 
 def _gpu_use(plan: Plan) -> GpuUse | None:

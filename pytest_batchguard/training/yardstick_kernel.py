@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.measure import yardstick
+from pytest_batchguard.measure.contention import CpuClock
 from pytest_batchguard.measure.yardstick import OwnYardstick
 from pytest_batchguard.training import runtime
 
@@ -23,7 +24,9 @@ def build(plan: Plan) -> OwnYardstick:
     model = _network(shape)
     model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors((images, targets)).repeat())
-    own = OwnYardstick(lambda: float(model.train_function(batches)["loss"]), time.perf_counter)
+    own = OwnYardstick(
+        lambda: float(model.train_function(batches)["loss"]), clock=time.perf_counter, read_cpu=CpuClock().read
+    )
     own.warm_up()
     return own
 
@@ -43,7 +46,8 @@ def serve(plan: Plan, link: Any) -> None:
             question = link.ask(message)
         except EOFError:
             return
-        message = {"kind": "reading", "seconds": own.seconds(question["at_least"])}
+        reading = own.read(question["at_least"])
+        message = {"kind": "reading", "seconds": reading.seconds, "disturbance": reading.disturbance}
 
 
 def _network(shape: tuple[int, int, int]) -> Any:

@@ -195,3 +195,38 @@ def test_update_measures_in_as_many_processes_as_asked_and_keeps_their_spread(am
 
     assert case["throughput"]["spread"] > 0
     assert case["memory"]["spread"] >= 0
+
+
+IN_ROUNDS = """
+import pathlib
+import pytest
+import tiny
+
+@pytest.mark.batchguard([4, 8], 8)
+def test_it(batchguard):
+    with pathlib.Path("order").open("a") as file:
+        file.write(f"{batchguard.batch_size} ")
+    tiny.train(batchguard)
+"""
+
+
+@pytest.fixture(scope="module")
+def rounds(new_project):
+    project = new_project(test_it=IN_ROUNDS)
+    run = project.run("--batchguard-update", ini={"batchguard_repeats": "2"})
+    return project, run
+
+
+def test_cases_are_measured_in_rounds(rounds):
+    project, run = rounds
+    a_process_for_each_pass = 2
+    order = (project.folder / "order").read_text().split()
+    assert order == [size for size in ("4", "8", "4", "8") for _ in range(a_process_for_each_pass)]
+    run.stdout.fnmatch_lines(["batchguard: measuring, round 1 of 2"])
+
+
+def test_spread_is_recorded_and_the_tolerance_in_force_is_printed(rounds):
+    project, run = rounds
+    spreads = [case["throughput"]["spread"] for case in project.baselines()["cases"].values()]
+    assert all(0 <= spread < 1 for spread in spreads)
+    run.stdout.fnmatch_lines(["throughput tolerance: 500 %*"])

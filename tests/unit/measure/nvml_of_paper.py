@@ -19,12 +19,17 @@ class Card:
     mig: "bool | None" = None
     """On, off, or `None` where the card knows no MIG."""
     processes: "tuple[tuple[int, int | None], ...]" = ()
+    throttle_reasons: "int | None" = 0
+    """NVML's bits, or `None` where the card does not say."""
 
 
 class PaperNvml:
     """The calls of `pynvml` that the package makes; a handle is the card itself."""
 
     NVMLError = NVMLError
+    nvmlClocksThrottleReasonHwSlowdown = 8  # noqa: N815
+    nvmlClocksThrottleReasonSwThermalSlowdown = 32  # noqa: N815
+    nvmlClocksThrottleReasonHwThermalSlowdown = 64  # noqa: N815
 
     def __init__(self, *cards, driver="550.54.15", cuda=12040, starts=True):
         self.cards = cards
@@ -74,6 +79,11 @@ class PaperNvml:
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
         return [SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in handle.processes]
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):  # noqa: N802
+        if handle.throttle_reasons is None:
+            raise NVMLError
+        return handle.throttle_reasons
 
     def nvmlSystemGetDriverVersion(self):  # noqa: N802
         return self.driver

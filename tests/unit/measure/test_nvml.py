@@ -2,7 +2,15 @@ import sys
 
 import pytest
 
-from pytest_batchguard.measure.nvml import Gpu, GpuUse, driver_versions, gpu_use, opened_nvml, visible_gpus
+from pytest_batchguard.measure.nvml import (
+    Gpu,
+    GpuUse,
+    driver_versions,
+    gpu_use,
+    is_thermally_limited,
+    opened_nvml,
+    visible_gpus,
+)
 from tests.unit.measure.nvml_of_paper import GIB, Card, PaperNvml
 
 FIRST = Card("NVIDIA H200", "GPU-aaaa-1", 141 * GIB)
@@ -130,3 +138,16 @@ def test_machine_without_driver_yields_nothing(monkeypatch):
     with opened_nvml() as opened:
         assert opened is None
     assert pynvml.calls == ["init"]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "limited"), [(0, False), (1, False), (4, False), (8, True), (32, True), (64, True), (68, True)]
+)
+def test_card_is_thermally_limited_for_heat_alone(reasons, limited):
+    card = Card("NVIDIA H200", "GPU-aaaa-1", throttle_reasons=reasons)
+    assert is_thermally_limited(PaperNvml(card), "GPU-aaaa-1") is limited
+
+
+def test_card_that_does_not_say_is_not_known_to_be_limited():
+    card = Card("NVIDIA H200", "GPU-aaaa-1", throttle_reasons=None)
+    assert is_thermally_limited(PaperNvml(card), "GPU-aaaa-1") is None

@@ -7,23 +7,39 @@ import math
 
 import pytest
 
+from pytest_batchguard.core.model import Contention
 from pytest_batchguard.measure import yardstick
+from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.throughput import (
     FEWEST_WINDOWS,
+    LONGEST_WARMUP,
+    MOST_SECONDS,
     MOST_WINDOWS,
+    QUIET,
     SHORTEST_WINDOW_SECONDS,
     YARDSTICK_SHARE,
     ThroughputMeter,
 )
+from pytest_batchguard.measure.yardstick import Reading
 
 YARD = 0.25
 PREFETCHED = 2**-10
 
 
 class Scene:
-    """A clock that training and the yardstick move on and nothing else, and a diary of what happened."""
+    """A clock that training and the yardstick move on and nothing else, and a diary of what happened.
 
-    def __init__(self, yardsticks=()):
+    Args:
+        yardsticks: Seconds of the first readings.
+        stolen: Shares of the processor that others have in the first windows.
+        beside: Shares that they have while the yardstick is first timed.
+    """
+
+    def __init__(self, yardsticks=(), stolen=(), beside=()):
+        self.stolen = list(stolen)
+        self.beside = list(beside)
+        self.cpu = CpuTimes(0.0, 0.0, 0.0, 0.0)
+        self.window_begin = None
         self.now = 128.0
         self.diary = []
         self.yardsticks = list(yardsticks)
@@ -32,12 +48,24 @@ class Scene:
     def clock(self):
         return self.now
 
-    def seconds(self, at_least=0.0):
+    def read_cpu(self):
+        """Return times of one core, taken at a window's begin and end in turn."""
+        if self.window_begin is None:
+            self.window_begin = self.now
+        else:
+            passed = self.now - self.window_begin
+            stolen = passed * (self.stolen.pop(0) if self.stolen else 0.0)
+            total = self.cpu.total + passed
+            self.cpu = CpuTimes(total, 0.0, self.cpu.stolen + stolen, self.cpu.own + passed - stolen)
+            self.window_begin = None
+        return self.cpu
+
+    def read(self, at_least=0.0):
         taken = self.yardsticks.pop(0) if self.yardsticks else YARD
         self.diary.append("yardstick")
         self.asked_to_last.append(at_least)
         self.now += taken
-        return taken
+        return Reading(taken, self.beside.pop(0) if self.beside else 0.0)
 
     def build_yardstick(self):
         self.diary.append("build")
@@ -45,7 +73,9 @@ class Scene:
         return self
 
     def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1):
-        return ThroughputMeter(batch_size, warmup, steps, tolerance, self.clock, self.build_yardstick, steps_at_once)
+        return ThroughputMeter(
+            batch_size, warmup, steps, tolerance, self.clock, self.read_cpu, self.build_yardstick, steps_at_once
+        )
 
     def synchronise(self):
         self.diary.append("sync")
@@ -124,7 +154,7 @@ def test_noise_is_held_against_the_pace_and_not_against_the_yardstick():
 def test_noisy_training_is_measured_for_longer_until_the_noise_has_averaged_out():
     scene = Scene()
     meter = scene.meter()
-    scene.train(meter, lambda windows: 0.75 if windows in {1, 3, 5} else 0.5)
+    scene.train(meter, lambda windows: 0.75 if windows in {1, 3, 5, 7} else 0.5)
     count = len(meter.figures().step_seconds)
     assert FEWEST_WINDOWS < count < MOST_WINDOWS
     assert meter.figures().pace == 2.0
@@ -206,6 +236,25 @@ def test_warm_up_of_one_step_is_enough_to_measure():
     assert meter.figures().images_per_second == 64.0
 
 
+def test_warm_up_goes_on_until_a_step_is_about_as_fast_as_the_fastest():
+    scene = Scene()
+    meter = scene.meter(warmup=3)
+    for seconds in (8.0, 0.5, 1.0, 0.75):
+        scene.step(meter, seconds)
+    assert "yardstick" not in scene.diary
+    scene.step(meter, 0.625)
+    assert scene.diary[-1] == "yardstick"
+
+
+def test_warm_up_that_never_settles_has_an_end():
+    scene = Scene()
+    meter = scene.meter(warmup=3)
+    for step in range(1, LONGEST_WARMUP * 3 + 1):
+        assert "yardstick" not in scene.diary
+        scene.step(meter, 0.5 if step == 2 else 1.0)
+    assert scene.diary[-1] == "yardstick"
+
+
 def test_clock_too_coarse_for_the_warm_up_is_no_trouble():
     scene = Scene()
     meter = scene.meter(warmup=2)
@@ -258,7 +307,7 @@ def test_each_window_is_paced_by_the_yardsticks_on_its_two_sides():
 
 def test_drift_of_the_machine_cancels_in_the_pace():
     """The machine gets slower from window to window, training and yardstick alike."""
-    slowness = [1, 1, 2, 2, 4, 4, 4]
+    slowness = [1, 1, 2, 2, *[4] * (FEWEST_WINDOWS - 3)]
     scene = Scene(yardsticks=[YARD * slow for slow in slowness])
     meter = scene.meter()
     scene.train(meter, lambda windows: 0.5 * (slowness[windows] + slowness[windows + 1]) / 2)
@@ -309,3 +358,62 @@ def test_throughput_counts_images_and_not_steps(batch_size, rate):
     meter = scene.meter(batch_size=batch_size)
     scene.train(meter, steady(0.5))
     assert meter.figures().images_per_second == rate
+
+
+# What others do to the processor
+
+
+def test_contention_is_that_of_the_windows():
+    scene = Scene(stolen=[0.25] * MOST_WINDOWS, beside=[0.5] * 99)
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert meter.figures().contention == Contention(0.0, 0.25)
+
+
+def test_window_is_as_disturbed_as_the_worst_of_itself_and_the_yardsticks_beside_it():
+    scene = Scene(stolen=[0.0625, 0.0, 0.0], beside=[0.0, 0.0, 0.0, 0.03125])
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert meter.figures().disturbances[:5] == (0.0625, 0.0, 0.03125, 0.03125, 0.0)
+
+
+def test_disturbed_windows_do_not_count_where_there_are_enough_quiet_ones():
+    scene = Scene(stolen=[0.5, 0.5, 0.0, 0.5, 0.5, 0.5])
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 0.5 if windows == 2 or windows > 5 else 1.0)
+    figures = meter.figures()
+    assert len(figures.step_seconds) == FEWEST_WINDOWS + 5
+    assert (figures.images_per_second, figures.pace, figures.pace_high) == (64.0, 2.0, 2.0)
+    assert not figures.settled
+
+
+def test_share_that_is_still_quiet_counts():
+    scene = Scene(beside=[QUIET] * 99)
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert len(meter.figures().step_seconds) == FEWEST_WINDOWS
+
+
+def test_where_it_is_never_quiet_the_less_disturbed_half_counts():
+    scene = Scene(stolen=[0.5, 0.25] * MOST_WINDOWS)
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 0.5 if windows % 2 else 1.0)
+    figures = meter.figures()
+    assert len(figures.step_seconds) == MOST_WINDOWS
+    assert (figures.images_per_second, figures.pace) == (64.0, 2.0)
+
+
+def test_long_windows_are_not_added_for_ever():
+    scene = Scene(stolen=[0.5] * MOST_WINDOWS)
+    meter = scene.meter()
+    scene.train(meter, steady(4.0))
+    count = len(meter.figures().step_seconds)
+    assert FEWEST_WINDOWS <= count < MOST_WINDOWS
+    assert (count - 1) * 2 * 4.0 <= MOST_SECONDS
+
+
+def test_very_long_windows_are_still_as_many_as_a_median_needs():
+    scene = Scene(stolen=[0.5] * MOST_WINDOWS)
+    meter = scene.meter()
+    scene.train(meter, steady(64.0))
+    assert len(meter.figures().step_seconds) == FEWEST_WINDOWS

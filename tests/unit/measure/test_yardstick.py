@@ -1,11 +1,13 @@
 import pytest
 
 from pytest_batchguard.core.model import Case, ImageSize
+from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.yardstick import (
     MOST_PIXELS,
     MOST_PIXELS_ON_GPU,
     WARMUP_RUNS,
     OwnYardstick,
+    Reading,
     YardstickBeside,
     case_beside,
 )
@@ -22,6 +24,13 @@ class Machine:
     def clock(self):
         return self.now
 
+    def read_cpu(self):
+        """Return times of one core, a quarter of them stolen."""
+        return CpuTimes(self.now, 0.0, self.now / 4, self.now * 3 / 4)
+
+    def yardstick(self):
+        return OwnYardstick(self.compute, self.clock, self.read_cpu)
+
     def compute(self):
         self.runs += 1
         self.now += self.left.pop(0) if self.left else 1.0
@@ -29,25 +38,29 @@ class Machine:
 
 def test_first_step_after_a_pause_does_not_count():
     machine = Machine(64.0, 2.0)
-    assert OwnYardstick(machine.compute, machine.clock).seconds() == 2.0
+    assert machine.yardstick().read().seconds == 2.0
     assert machine.runs == 2
 
 
 def test_figure_is_the_mean_of_the_steps_so_that_bursts_count():
     machine = Machine(1.0, 1.0, 1.0, 4.0)
-    assert OwnYardstick(machine.compute, machine.clock).seconds(at_least=6.0) == 2.0
+    assert machine.yardstick().read(at_least=6.0).seconds == 2.0
 
 
 def test_it_goes_on_for_the_time_asked():
     machine = Machine()
-    assert OwnYardstick(machine.compute, machine.clock).seconds(at_least=7.5) == 1.0
+    assert machine.yardstick().read(at_least=7.5).seconds == 1.0
     assert machine.runs == 1 + 8
+
+
+def test_share_that_others_had_is_told():
+    assert Machine().yardstick().read(at_least=4.0).disturbance == 0.25
 
 
 def test_each_figure_is_taken_anew():
     machine = Machine(1.0, 4.0, 1.0)
-    yardstick = OwnYardstick(machine.compute, machine.clock)
-    assert (yardstick.seconds(), yardstick.seconds()) == (4.0, 1.0)
+    yardstick = machine.yardstick()
+    assert (yardstick.read().seconds, yardstick.read().seconds) == (4.0, 1.0)
 
 
 def test_warming_up_computes_without_timing():
@@ -56,7 +69,7 @@ def test_warming_up_computes_without_timing():
     def no_clock():
         pytest.fail("the clock was read")
 
-    OwnYardstick(machine.compute, no_clock).warm_up()
+    OwnYardstick(machine.compute, no_clock, no_clock).warm_up()
     assert machine.runs == WARMUP_RUNS > 0
 
 
@@ -65,9 +78,9 @@ def test_yardstick_beside_is_asked_for_the_time_wanted():
 
     def ask(question):
         asked.append(question)
-        return {"kind": "reading", "seconds": 0.25}
+        return {"kind": "reading", "seconds": 0.25, "disturbance": 0.5}
 
-    assert YardstickBeside(ask).seconds(at_least=1.5) == 0.25
+    assert YardstickBeside(ask).read(at_least=1.5) == Reading(0.25, 0.5)
     assert asked == [{"kind": "yardstick", "at_least": 1.5}]
 
 

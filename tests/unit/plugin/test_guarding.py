@@ -73,11 +73,11 @@ def test_case_without_baseline_is_measured_once_and_recorded_by_nobody():
     assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.NO_BASELINE, None, 1)
 
 
-def test_alarm_is_measured_again_and_refuted_by_a_pass():
-    processes = Processes(SLOW, FINE)
+def test_alarm_is_measured_again_and_cleared_by_two_passes():
+    processes = Processes(SLOW, FINE, FINE)
     result = guard(processes, baseline()).result
-    assert (result.judgement.verdict, processes.count) == (Verdict.PASSED, 2)
-    assert [attempt.verdict for attempt in result.attempts] == [Verdict.REGRESSED, Verdict.PASSED]
+    assert (result.judgement.verdict, processes.count) == (Verdict.PASSED, 3)
+    assert [attempt.verdict for attempt in result.attempts] == [Verdict.REGRESSED, Verdict.PASSED, Verdict.PASSED]
     assert result.measurement.throughput == FINE.throughput
 
 
@@ -210,3 +210,29 @@ def test_unhealthy_repeat_is_not_recorded_although_the_first_was_healthy():
     processes = Processes(FINE, measurement(loss=loss((1.0, 2.0))), FINE)
     result = guard(processes, records=True).result
     assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.UNHEALTHY, None, 2)
+
+
+def test_recorded_case_may_be_measured_ahead_of_its_turn():
+    guarding = CaseGuarding({}, Stamp(), lambda _: True, repeat_count=3)
+    processes = Processes(*(measurement(memory=memory(peak)) for peak in (1000, 1010, 1020)))
+    guarding.measure_ahead(ITEM, POLICY, processes)
+    guarding.measure_ahead(ITEM, POLICY, processes)
+    assert processes.count == 2
+    result = guarding.guard(ITEM, POLICY, processes).result
+    assert (processes.count, result.recorded.memory.peak_bytes) == (3, 1010)
+
+
+def test_case_that_failed_ahead_of_its_turn_is_not_measured_on():
+    guarding = CaseGuarding({}, Stamp(), lambda _: True, repeat_count=3)
+    processes = Processes(measurement(loss=loss((1.0, 2.0))), FINE, FINE)
+    guarding.measure_ahead(ITEM, POLICY, processes)
+    guarding.measure_ahead(ITEM, POLICY, processes)
+    result = guarding.guard(ITEM, POLICY, processes).result
+    assert (result.judgement.verdict, processes.count) == (Verdict.UNHEALTHY, 1)
+
+
+def test_case_that_is_not_recorded_is_not_measured_ahead():
+    guarding = CaseGuarding({}, Stamp(), lambda _: False, repeat_count=3)
+    processes = Processes()
+    guarding.measure_ahead(ITEM, POLICY, processes)
+    assert processes.count == 0

@@ -13,7 +13,7 @@ DEFAULTS = {
     "steps": 20,
     "warmup": 5,
     "seed": 0,
-    "repeats": 3,
+    "repeats": 5,
     "timeout": 300.0,
     "throughput_tolerance": 0.1,
     "memory_tolerance": 0.05,

@@ -3,8 +3,8 @@
 import pytest
 
 from pytest_batchguard.core.model import Limits, Verdict
-from pytest_batchguard.report.terminal import summary_lines, update_lines, without_baseline_lines
-from tests.unit.samples import MIB, NODE_ID, baseline, full_baseline, judgement, memory, pace_check, result
+from pytest_batchguard.report.terminal import summary_lines, tolerance_lines, update_lines, without_baseline_lines
+from tests.unit.samples import MIB, NODE_ID, baseline, full_baseline, judgement, memory, pace_check, result, throughput
 
 OTHER = "tests/test_training_guard.py::test_classifier_trains[b64-180x180]"
 FILE = "batchguard-baselines/nvidia-h200.yaml"
@@ -112,3 +112,27 @@ def test_update_that_only_dropped_names_the_file_too():
 
 def test_update_that_wrote_nothing_says_nothing():
     assert update_lines([], [], FILE, 80) == []
+
+
+def spread_by(spread, node_id=NODE_ID, **parts):
+    return result(node_id=node_id, baseline=baseline(throughput=throughput(spread=spread)), **parts)
+
+
+def test_tolerance_that_was_asked_for_is_named_alone():
+    assert tolerance_lines([spread_by(0.04), spread_by(None, OTHER)], 80) == ["throughput tolerance: 10 %"]
+
+
+def test_tolerance_that_the_spread_widened_is_named_with_its_case():
+    assert tolerance_lines([spread_by(0.14, OTHER), spread_by(0.04), spread_by(0.01)], 120) == [
+        "throughput tolerance: 10 %; test_classifier_trains[b64-180x180]: 14 %, the spread of its baseline"
+    ]
+
+
+def test_tolerance_of_what_was_recorded_is_that_of_the_new_baseline():
+    recorded = result(recorded=baseline(throughput=throughput(spread=0.2)), baseline=None)
+    (line,) = tolerance_lines([recorded], 100)
+    assert line == "throughput tolerance: 20 %, the spread of its baseline"
+
+
+def test_tolerance_of_what_is_not_compared_is_not_named():
+    assert tolerance_lines([result(baseline=None), result(baseline=baseline(throughput=None))], 80) == []

@@ -1,0 +1,53 @@
+"""Who else used the processor, as shares of all cores' time."""
+
+import pytest
+
+from pytest_batchguard.core.model import Contention
+from pytest_batchguard.measure.contention import CpuClock, CpuTimes
+
+
+def contention(begin, end):
+    return CpuTimes(*begin).contention_until(CpuTimes(*end))
+
+
+def test_what_is_neither_own_nor_idle_was_used_by_others():
+    assert contention((100, 40, 5, 10), (108, 43, 5, 13)) == Contention(0.25, 0.0)
+
+
+def test_stolen_time_is_told_apart():
+    assert contention((100, 40, 5, 10), (108, 43, 7, 13)) == Contention(0.0, 0.25)
+
+
+def test_share_is_of_both():
+    assert Contention(0.25, 0.125).share == 0.375
+
+
+def test_clock_ticks_do_not_make_shares_negative():
+    assert contention((0, 0, 0, 0), (4, 2, 0, 2.5)) == Contention(0.0, 0.0)
+
+
+def test_no_time_says_nothing():
+    assert contention((4, 2, 0, 2), (4, 2, 0, 2)) is None
+
+
+def test_system_is_read():
+    clock = CpuClock()
+    first = clock.read()
+    sum(range(10**6))
+    second = clock.read()
+    assert 0 < first.own < second.own
+    assert 0 < first.total < second.total
+    assert 0 < first.idle <= second.idle
+
+
+def test_own_work_is_not_held_against_others():
+    """What this process used is not in the share: however busy the machine is, the two are at most the whole."""
+    clock = CpuClock()
+    begin = clock.read()
+    while clock.read().own < begin.own + 0.5:
+        sum(range(10**5))
+    end = clock.read()
+    own = (end.own - begin.own) / (end.total - begin.total)
+    assert begin.contention_until(end).share + own == pytest.approx(
+        1 - (end.idle - begin.idle) / (end.total - begin.total), abs=0.1
+    )
