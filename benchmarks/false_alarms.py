@@ -6,7 +6,7 @@ A block trains every case once, in fresh processes, unchanged and slowed down by
 then beside a process that burns one core at random intervals. Blocks are appended to
 benchmarks/results/false_alarms.jsonl as soon as they are measured, so that a run that was ended goes on where it was;
 100 blocks unless told otherwise. Then every block is judged, as a run with up to three attempts, against baselines
-made of five others, and benchmarks/results/false_alarms.md is written.
+made of five others, and benchmarks/results/false_alarms.md is written with a plot, for which matplotlib is needed.
 """
 
 from __future__ import annotations
@@ -14,26 +14,22 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
+import alarm_rules
 import pytest
 from record import RESULTS, record, table
 
-from pytest_batchguard.core.judge import conclude, judge, wants_another_attempt
-from pytest_batchguard.core.model import Limits, Measurement, Verdict
+from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plain import from_plain, to_plain
 from pytest_batchguard.core.plan import Pass
-from pytest_batchguard.core.repeats import combine
-from pytest_batchguard.core.statistics import relative_spread
 from pytest_batchguard.measure.device import choose_device
 from pytest_batchguard.plugin.policy import policy_of
 from pytest_batchguard.plugin.runner import CaseRunner
@@ -41,13 +37,12 @@ from pytest_batchguard.plugin.runner import CaseRunner
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
 MEASURED = RESULTS / "false_alarms.jsonl"
 BLOCKS = 100
-REPEATS = 5
-BASELINES = 20
 CONDITIONS = ("quiet", "noisy")
 SLOWDOWNS = (0.0, 0.15, 0.2)
 
 GUARDS = """
 import pytest
+from slow_training import slow_down
 
 SLOWDOWNS = pytest.mark.parametrize("slowdown", [0.0, 0.15, 0.2])
 
@@ -57,10 +52,11 @@ def test_model(batchguard, slowdown):
     from digits_classifier.data import load_digits
     from digits_classifier.model import build_classifier
 
+    digits = load_digits(batchguard.image_size, batchguard.batch_size).cache()
     model = build_classifier(batchguard.image_size)
     if slowdown:
         slow_down(model, int(slowdown * batchguard.batch_size + 0.5))
-    batchguard.train(model, load_digits(batchguard.image_size, batchguard.batch_size))
+    batchguard.train(model, digits)
 
 @SLOWDOWNS
 @pytest.mark.batchguard(64, 32)
@@ -77,22 +73,6 @@ def test_pipeline(batchguard, slowdown):
 
     digits = load_digits(batchguard.image_size, batchguard.batch_size).map(augment)
     batchguard.train(build_classifier(batchguard.image_size), digits)
-
-def slow_down(model, images):
-    \"\"\"Let every step compute the gradient of a part of its batch once more.\"\"\"
-    import tensorflow as tf
-
-    train_step = model.train_step
-
-    def slower(data):
-        logs = train_step(data)
-        x, y = (part[:images] for part in data)
-        with tf.GradientTape() as tape:
-            loss = model.compute_loss(x, y, model(x, training=False))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        return {**logs, "loss": logs["loss"] + 1e-30 * tf.add_n([tf.reduce_sum(each) for each in gradients])}
-
-    model.train_step = slower
 """
 
 NEIGHBOUR = """
@@ -192,68 +172,12 @@ def collect_block(condition: str, block: int) -> int:
     """Measure one block; return pytest's exit code."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "test_guards.py").write_text(GUARDS, encoding="utf-8")
-        Path(folder, "pytest.ini").write_text(f"[pytest]\npythonpath = {SAMPLE_PROJECT}\n", encoding="utf-8")
+        Path(folder, "pytest.ini").write_text(
+            f"[pytest]\npythonpath = {SAMPLE_PROJECT} {Path(__file__).parent}\n", encoding="utf-8"
+        )
         os.chdir(folder)
         code = pytest.main(["-q", "-p", "no:cacheprovider"], plugins=[Collector(condition, block)])
     return int(code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED})
-
-
-def verdict_of(attempts: Sequence[Measurement], accepted: Sequence[Measurement]) -> Verdict:
-    """Return what the guard says of these attempts, as many as it asks for, against a baseline of `accepted`."""
-    baseline = combine(accepted)
-    judgements = []
-    for attempt in itertools.cycle(attempts):
-        judgements.append(judge(attempt, baseline, Limits()))
-        if not wants_another_attempt(judgements):
-            return conclude(judgements).verdict
-    raise AssertionError
-
-
-def simple_rule(figure: Callable[[Sequence[float]], float]) -> Callable[..., Verdict]:
-    """Return the rule of a figure of the step times, 10 % over the baseline's."""
-
-    def rule(attempts: Sequence[Measurement], accepted: Sequence[Measurement]) -> Verdict:
-        limit = 1.1 * median(figure(each.throughput.step_seconds) for each in accepted if each.throughput)
-        throughput = attempts[0].throughput
-        slower = throughput is not None and figure(throughput.step_seconds) > limit
-        return Verdict.REGRESSED if slower else Verdict.PASSED
-
-    return rule
-
-
-RULES: dict[str, Callable[..., Verdict]] = {
-    "the guard": verdict_of,
-    "mean step +10 %": simple_rule(fmean),
-    "fastest step +10 %": simple_rule(min),
-    "median step +10 %": simple_rule(median),
-}
-
-
-def judged() -> list[list[str]]:
-    """Return a row a case, condition and slowdown."""
-    runs: dict[tuple[str, str, float], list[Measurement]] = {}
-    for line in measured():
-        key = (line["case"], line["condition"], line["slowdown"])
-        runs.setdefault(key, []).append(from_plain(Measurement, line["measurement"]))
-    rows = []
-    for (case, condition, slowdown), attempts in sorted(runs.items()):
-        chance = random.Random(0)
-        accepted = runs[case, "quiet", 0.0]
-        verdicts: dict[str, list[Verdict]] = {name: [] for name in RULES}
-        for place in range(len(attempts)):
-            in_turn = [attempts[(place + later) % len(attempts)] for later in range(3)]
-            others = [each for each in accepted if each not in in_turn]
-            for _ in range(BASELINES):
-                baseline = chance.sample(others, REPEATS)
-                for name, rule in RULES.items():
-                    verdicts[name].append(rule(in_turn, baseline))
-        paces = [each.throughput.pace for each in attempts if each.throughput]
-        true = median(paces) / median(each.throughput.pace for each in accepted if each.throughput) - 1
-        unsure = verdicts["the guard"].count(Verdict.INCONCLUSIVE) / len(verdicts["the guard"])
-        alarms = [verdicts[name].count(Verdict.REGRESSED) / len(verdicts[name]) for name in RULES]
-        row = [case, condition, f"{slowdown:.0%}", f"{true:+.1%}", str(len(attempts)), f"{relative_spread(paces):.0%}"]
-        rows.append([*row, *(f"{share:.1%}" for share in alarms), f"{unsure:.1%}"])
-    return rows
 
 
 def main() -> None:
@@ -261,13 +185,19 @@ def main() -> None:
     if "--block" in sys.argv:
         sys.exit(collect_block(sys.argv[2], int(sys.argv[3])))
     collect(int(sys.argv[1]) if len(sys.argv) > 1 else BLOCKS)
-    head = ["case", "machine", "planted", "median pace", "attempts", "range of paces"]
-    head += [f"alarms: {name}" for name in RULES] + ["guard: inconclusive"]
+    measured_so_far: dict[tuple[str, str, float], list[Measurement]] = {}
+    for line in measured():
+        key = (line["case"], line["condition"], line["slowdown"])
+        measured_so_far.setdefault(key, []).append(from_plain(Measurement, line["measurement"]))
     text = (
-        f"Every attempt began one judged run against each of {BASELINES} baselines, of {REPEATS} quiet attempts each "
-        "that it has no part in; runs that share attempts are not independent. Tolerance 10 %."
+        f"Every attempt begins one judged run against each of {alarm_rules.BASELINES} baselines, of "
+        f"{alarm_rules.REPEATS} quiet attempts each that it has no part in; runs that share attempts are not "
+        f"independent. Tolerance {alarm_rules.DEFAULT_TOLERANCE:.0%}."
     )
-    record("false_alarms", "python benchmarks/false_alarms.py", [text, "", *table(head, judged())])
+    lines = [text, "", *table(alarm_rules.HEAD, list(alarm_rules.rows(measured_so_far)))]
+    alarm_rules.draw(measured_so_far, RESULTS / "false_alarms.svg")
+    lines += ["", "Over all cases and both conditions, at other tolerances:", "", "![](false_alarms.svg)"]
+    record("false_alarms", "python benchmarks/false_alarms.py", lines)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Plan:
         throughput_tolerance: How much slower than its baseline the case may be; the finer, the longer is measured.
         budget_bytes: What the allocator may hand out; `None` for all there is.
         memory: What the memory pass found, so that the test sees one whole measurement.
+        answers: Whether it trains beside another process, a window of steps whenever its parent asks.
     """
 
     case: Case
@@ -56,6 +57,7 @@ class Plan:
     throughput_tolerance: float
     budget_bytes: int | None = None
     memory: MemoryFigures | None = None
+    answers: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,33 @@ input pipeline fills its buffers. So whoever has not got the turn is stopped by 
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pytest_batchguard.errors import IsolationError
 from pytest_batchguard.isolation import messages
 from pytest_batchguard.isolation.launch import Child
+from pytest_batchguard.isolation.supervise import Ending, supervise
+
+Listen = Callable[[dict[str, Any]], None]
+
+_ANSWERS = {"ready", "reading"}
 
 
 class Companion:
-    """A child that answers questions. Its job asks for the next one by `link.ask`, the first time with no answer.
+    """A child that answers questions. Its job asks for the next one by `link.ask`, the first time by being `ready`.
 
     Args:
         child: Just launched.
         timeout_seconds: For each of its answers.
+        listen: Takes what else it says.
     """
 
-    def __init__(self, child: Child, timeout_seconds: float) -> None:
+    def __init__(self, child: Child, timeout_seconds: float, listen: Listen = lambda _message: None) -> None:
         self._child = child
         self._timeout_seconds = timeout_seconds
+        self._listen = listen
         self._inbox = messages.Inbox(child.channel)
         self._is_ready = False
 
@@ -53,18 +62,40 @@ class Companion:
             asker.resume()
         return answer
 
+    def finish(self, timeout_seconds: float) -> Ending:
+        """Tell the child that it was asked enough, and let it come to its end.
+
+        Args:
+            timeout_seconds: From now to its end.
+
+        Raises:
+            IsolationError: It was gone already.
+        """
+        self._child.resume()
+        try:
+            if not self._is_ready:
+                self._answer()
+            self._child.channel.sendall(messages.encode({"kind": "enough", "enough": True}))
+        except OSError as error:
+            raise IsolationError(f"the process beside it is gone: {error}") from error
+        return supervise(self._child, timeout_seconds, self._listen)
+
     def close(self) -> None:
         """Kill the child."""
         self._child.kill()
         self._child.channel.close()
 
     def _answer(self) -> dict[str, Any]:
-        try:
-            answer = self._inbox.next_message(self._timeout_seconds)
-        except TimeoutError as error:
-            raise IsolationError(f"the process beside it gave no answer in {self._timeout_seconds:g} s") from error
-        except EOFError as error:
-            raise IsolationError("the process beside it ended") from error
-        if answer["kind"] == "error":
-            raise IsolationError(str(answer.get("traceback", "")).strip().splitlines()[-1])
-        return answer
+        deadline = time.monotonic() + self._timeout_seconds
+        while True:
+            try:
+                message = self._inbox.next_message(max(0.0, deadline - time.monotonic()))
+            except TimeoutError as error:
+                raise IsolationError(f"the process beside it gave no answer in {self._timeout_seconds:g} s") from error
+            except EOFError as error:
+                raise IsolationError("the process beside it ended") from error
+            if message["kind"] in _ANSWERS:
+                return message
+            if message["kind"] == "error":
+                raise IsolationError(str(message.get("traceback", "")).strip().splitlines()[-1])
+            self._listen(message)

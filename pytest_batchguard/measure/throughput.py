@@ -20,9 +20,13 @@ from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.yardstick import Reading, Yardstick
 
 FEWEST_WINDOWS = 8
+FEWEST_ROUGHLY = 4
+ROUGH_TOLERANCE = 0.5
 MOST_WINDOWS = 24
+FINE_TOLERANCE = 0.1
 MOST_SECONDS = 60.0
-"""Windows are added until the interval of the median pace is narrow, within these bounds."""
+"""Windows are added until the interval of the median pace is narrow, within these bounds. A tolerance of half and more
+needs fewer; below a tenth there may be more of them, up to four times as many, which halves the interval."""
 
 SETTLED = 1.25
 LONGEST_WARMUP = 4
@@ -159,24 +163,32 @@ class ThroughputMeter:
 
     def _has_enough(self) -> bool:
         count = len(self._windows)
-        if count < FEWEST_WINDOWS or count * self._window_steps < self.steps:
+        if count < self._fewest or count * self._window_steps < self.steps:
             return False
-        if count >= MOST_WINDOWS or self.clock() - self._measuring_since > MOST_SECONDS:
+        if count >= self._most or self.clock() - self._measuring_since > MOST_SECONDS:
             return True
-        if len(self._quiet()) < FEWEST_WINDOWS:
+        if len(self._quiet()) < self._fewest:
             return False
         paces = [self._paces()[place] for place in self._judged()]
         low, high = median_interval(paces)
         return (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
 
+    @property
+    def _fewest(self) -> int:
+        return FEWEST_ROUGHLY if self.tolerance >= ROUGH_TOLERANCE else FEWEST_WINDOWS
+
+    @property
+    def _most(self) -> int:
+        return round(MOST_WINDOWS * min(4.0, max(1.0, FINE_TOLERANCE / max(self.tolerance, 1e-9)) ** 2))
+
     def _judged(self) -> list[int]:
         """Return the windows that count: the quiet ones or, where these are too few, the less disturbed half."""
         quiet = self._quiet()
-        if len(quiet) >= FEWEST_WINDOWS:
+        if len(quiet) >= self._fewest:
             return quiet
         disturbances = self._disturbances()
         calmest = sorted(range(len(disturbances)), key=disturbances.__getitem__)
-        return sorted(calmest[: max(FEWEST_WINDOWS, len(calmest) // 2)])
+        return sorted(calmest[: max(self._fewest, len(calmest) // 2)])
 
     def _quiet(self) -> list[int]:
         return [place for place, share in enumerate(self._disturbances()) if share <= QUIET]

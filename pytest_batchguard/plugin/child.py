@@ -7,6 +7,7 @@ plugins are the same; what would write a second time (JUnit, reports, the cache)
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Parent, Plan
+from pytest_batchguard.plugin.place import imported_from
 
 ACTIVE = pytest.StashKey[tuple[Plan, Parent]]()
 """In the config of the process that trains: what to measure, and whom to tell."""
@@ -35,6 +37,7 @@ class Assignment:
         plan: What to measure.
         temporary_directory: pytest's `basetemp`.
         has_yardstick_beside: Whether the parent has the yardstick in another process.
+        foreign_tree: A folder that no code may come from; the process runs another commit of the same project.
     """
 
     arguments: tuple[str, ...]
@@ -43,6 +46,7 @@ class Assignment:
     plan: Plan
     temporary_directory: str
     has_yardstick_beside: bool = False
+    foreign_tree: str | None = None
 
 
 def run_case(assignment: Assignment, link: Any) -> None:
@@ -53,6 +57,39 @@ def run_case(assignment: Assignment, link: Any) -> None:
     parent = Parent(link.send, link.ask if assignment.has_yardstick_beside else None)
     code = pytest.main(list(assignment.arguments), plugins=[ChildPlugin(assignment, parent)])
     link.send({"kind": "session", "exit_code": int(code)})
+
+
+def list_cases(assignment: Assignment, link: Any) -> None:
+    """Send the node id of every case that the parent's arguments select; the entry of a job."""
+    code = pytest.main([*assignment.arguments, "--collect-only"], plugins=[CaseLister(link.send)])
+    link.send({"kind": "session", "exit_code": int(code)})
+
+
+class CaseLister:
+    """Tells which cases there are.
+
+    Args:
+        send: Takes messages.
+    """
+
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        self._send = send
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        """Keep the terminal for the parent."""
+        config.pluginmanager.unregister(name="terminal")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Send the cases, deselected ones left out."""
+        cases = [item.nodeid for item in session.items if item.get_closest_marker("batchguard")]
+        self._send({"kind": "cases", "node_ids": cases})
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Send what could not be collected."""
+        if report.failed:
+            self._send({"kind": "collection-error", "nodeid": report.nodeid, "text": report.longreprtext})
 
 
 class ChildPlugin:
@@ -121,6 +158,13 @@ class ChildPlugin:
         assert self._config is not None  # noqa: S101 -- configured before anything runs
         plain = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         self._send({"kind": "report", "report": plain})
+
+    def pytest_sessionfinish(self) -> None:
+        """Send what was imported from the wrong tree."""
+        tree = self._assignment.foreign_tree
+        foreign = imported_from(tree) if tree is not None else []
+        if foreign:
+            self._send({"kind": "foreign-modules", "names": foreign})
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str) -> None:
         """Send a warning of the test's; those of collecting the parent has had itself."""

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.core.model import Baseline, Measurement
 from pytest_batchguard.core.plain import PlainDataError, from_plain
 from pytest_batchguard.errors import IsolationError
 from pytest_batchguard.isolation import messages
 from pytest_batchguard.isolation.launch import Child
-from pytest_batchguard.isolation.turns import Companion
 
 ShowProgress = Callable[[dict[str, Any]], None]
+
+
+class Beside(Protocol):
+    """What takes turns with a training: the yardstick, or the base of a comparison."""
+
+    def ask(self, question: dict[str, Any], asker: Child) -> dict[str, Any]:
+        """Answer while `asker` stands still."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 @dataclass
@@ -27,12 +36,18 @@ class Attempt:
         measurement: What came of it; with a `failure` where it did not come to its end.
         warnings: What was warned of, as messages.
         output: The end of what a process that died had written.
+        base: What the other side of a comparison yielded; `None` where nothing is compared with.
+        base_problem: Why there is no base, though one was asked for.
+        foreign_modules: What was imported from another tree than the one it was to run in.
     """
 
     reports: list[pytest.TestReport] = field(default_factory=list)
     measurement: Measurement | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)
     output: str = ""
+    base: Baseline | None = None
+    base_problem: str = ""
+    foreign_modules: list[str] = field(default_factory=list)
 
 
 class Conversation:
@@ -49,14 +64,14 @@ class Conversation:
     """
 
     def __init__(
-        self, config: pytest.Config, show_progress: ShowProgress, start_yardstick: Callable[[], Companion]
+        self, config: pytest.Config, show_progress: ShowProgress, start_yardstick: Callable[[], Beside]
     ) -> None:
         self.attempt = Attempt()
         self.phase = "starting"
         self._config = config
         self._show_progress = show_progress
         self._start_yardstick = start_yardstick
-        self._yardstick: Companion | None = None
+        self._yardstick: Beside | None = None
 
     def take(self, child: Child, message: dict[str, Any]) -> None:
         """Take one message.
@@ -87,6 +102,8 @@ class Conversation:
             self.attempt.measurement = from_plain(Measurement, message["measurement"])
         elif kind == "warning":
             self.attempt.warnings.append(message)
+        elif kind == "foreign-modules":
+            self.attempt.foreign_modules = [str(name) for name in message["names"]]
         elif kind == "collection-error":
             self.attempt.output = message["text"]
 

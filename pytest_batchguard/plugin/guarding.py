@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pytest_batchguard.core import judge as judging
-from pytest_batchguard.core.model import Baseline, CaseResult, Failure, FailureKind, Judgement, Measurement
+from pytest_batchguard.core.model import Baseline, CaseResult, Failure, FailureKind, Judgement, Measurement, Verdict
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
@@ -53,7 +53,8 @@ class CaseGuarding:
             if attempt.measurement is None:
                 return Guarded(attempt, None)
             attempts.append(attempt)
-            judgements.append(judging.judge(attempt.measurement, baseline, policy.limits))
+            judgement = judging.judge(attempt.measurement, attempt.base or baseline, policy.limits)
+            judgements.append(_with_reason(judgement, attempt.base_problem))
         judgement = judging.conclude(judgements)
         # The one that the conclusion speaks of: the same checks, maybe another verdict.
         attempt = next(a for a, judged in zip(attempts, judgements, strict=True) if judged.checks == judgement.checks)
@@ -62,7 +63,7 @@ class CaseGuarding:
             judgement=judgement,
             limits=policy.limits,
             measurement=attempt.measurement,
-            baseline=baseline,
+            baseline=attempt.base or baseline,
             attempts=tuple(judgements),
             output=attempt.output,
         )
@@ -98,6 +99,12 @@ class CaseGuarding:
             known = attempt.measurement or Measurement(policy.case.batch_size, policy.case.image_size)
             attempt.measurement = replace(known, failure=Failure(FailureKind.ERROR, problem))
         return attempt
+
+
+def _with_reason(judgement: Judgement, base_problem: str) -> Judgement:
+    if base_problem and judgement.verdict is Verdict.NO_BASELINE:
+        return replace(judgement, reason=f"nothing was compared: {base_problem}")
+    return judgement
 
 
 def _problem(attempt: Attempt) -> str:

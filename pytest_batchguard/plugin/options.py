@@ -86,6 +86,7 @@ OPTIONS = (
     Option("batchguard_update", _switch, False, None, "the same, and record what was measured as the new baselines"),
     Option("batchguard_update_new", _switch, False, None, "the same, and record the cases that have no baseline"),
     Option("batchguard_prune", _switch, False, None, "after a green run, drop baselines whose case no longer exists"),
+    Option("batchguard_against", str, None, "REF", "compare with this commit, trained in turn, and with no baselines"),
     Option("batchguard_baselines", str, "batchguard-baselines", "DIR", "folder of the baselines, from the rootdir"),
     Option("batchguard_device", str, "auto", "DEVICE", "auto, cpu, gpu or gpu:N"),
     Option("batchguard_require_gpu", _switch, False, None, "stop unless there is a GPU to train on"),
@@ -110,7 +111,7 @@ OPTIONS = (
     ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
-_RUNNING = ("batchguard", "batchguard_update", "batchguard_update_new", "batchguard_prune")
+_RUNNING = ("batchguard", "batchguard_update", "batchguard_update_new", "batchguard_prune", "batchguard_against")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -161,6 +162,11 @@ def value(config: pytest.Config, name: str) -> Any:
     """Return an option's value: flag, else ini, else default."""
     given = flag_value(config, name)
     return given if given is not None else ini_value(config, name)
+
+
+def is_given(config: pytest.Config, name: str) -> bool:
+    """Return whether flag or ini say anything of an option."""
+    return flag_value(config, name) is not None or config.getini(name) not in {None, ""}
 
 
 def flag_value(config: pytest.Config, name: str) -> Any:

@@ -14,6 +14,10 @@ from pytest_batchguard.errors import ConfigurationError
 from pytest_batchguard.plugin import options
 from pytest_batchguard.plugin.markers import GuardOptions
 
+COMPARED_TOLERANCE = 0.05
+"""Of throughput where base and head are trained in turn, and neither marker, flag nor ini set one: the two share the
+machine's moods, so less is noise."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -50,8 +54,14 @@ class Policy:
         )
 
 
-def policy_of(item: pytest.Item, case: Case, device: Device) -> Policy:
+def policy_of(item: pytest.Item, case: Case, device: Device, *, compares: bool = False) -> Policy:
     """Return the policy of a case: flag beats marker beats ini beats default.
+
+    Args:
+        item: The case as pytest knows it.
+        case: Its sizes.
+        device: What to train on.
+        compares: Whether it is trained in turn with another commit.
 
     Raises:
         ConfigurationError: A budget is a percentage of more than there is, or no size.
@@ -65,12 +75,13 @@ def policy_of(item: pytest.Item, case: Case, device: Device) -> Policy:
             options.flag_value(config, f"batchguard_{name}"), getattr(guard, name), lambda: _ini(config, name)
         )
 
+    is_silent = guard.throughput_tolerance is None and not options.is_given(config, "batchguard_throughput_tolerance")
     limits = Limits(
         memory_budget=_bytes(pick("memory_budget"), device),
         max_memory=_bytes(guard.max_memory, device),
         min_throughput=guard.min_throughput,
         min_loss_decrease=0.0 if guard.min_loss_decrease is None else guard.min_loss_decrease,
-        throughput_tolerance=pick("throughput_tolerance"),
+        throughput_tolerance=COMPARED_TOLERANCE if compares and is_silent else pick("throughput_tolerance"),
         memory_tolerance=pick("memory_tolerance"),
         loss_tolerance=pick("loss_tolerance"),
     )

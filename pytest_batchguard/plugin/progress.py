@@ -28,7 +28,7 @@ class ProgressLine:
         self.clear()
         if self._reporter is not None:
             self._reporter.ensure_newline()
-            self._reporter.write(text)
+            self._reporter.write_line(text)
 
     def show(self, message: dict[str, Any]) -> None:
         """Show phase, step and throughput of a progress message."""

@@ -8,6 +8,8 @@ import signal
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,14 +21,16 @@ from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.core.units import format_seconds
 from pytest_batchguard.errors import IsolationError
 from pytest_batchguard.isolation.job import Job
-from pytest_batchguard.isolation.launch import ForkLauncher, Launcher, SpawnLauncher
+from pytest_batchguard.isolation.launch import Child, ForkLauncher, Launcher, SpawnLauncher
 from pytest_batchguard.isolation.supervise import Ending, EndingKind, supervise
 from pytest_batchguard.isolation.turns import Companion
 from pytest_batchguard.measure.memory import MEMORY_PASS_SERVER_ENVIRONMENT, cpu_allocator_environment
 from pytest_batchguard.plugin import options
 from pytest_batchguard.plugin.child import Assignment
-from pytest_batchguard.plugin.conversation import Attempt, Conversation, ShowProgress
+from pytest_batchguard.plugin.conversation import Attempt, Beside, Conversation, ShowProgress
+from pytest_batchguard.plugin.place import Place
 from pytest_batchguard.plugin.policy import Policy
+from pytest_batchguard.storage.checkout import Checkout
 from pytest_batchguard.training import oom
 
 _PRELOAD = ("tensorflow", "keras", "pytest", "pytest_batchguard.plugin.child", "pytest_batchguard.training.keras_fit")
@@ -34,6 +38,9 @@ _ENTRY = "pytest_batchguard.plugin.child:run_case"
 _YARDSTICK_ENTRY = "pytest_batchguard.training.yardstick_kernel:serve"
 _YARDSTICK_SECONDS = 120.0
 _OUTPUT_BYTES = 4000
+
+
+StartBeside = Callable[[], Beside]
 
 
 class CaseRunner:
@@ -60,24 +67,41 @@ class CaseRunner:
             launcher.close()
         self._scratch.cleanup()
 
-    def measure(self, item: pytest.Item, policy: Policy) -> Attempt:
-        """Measure one case once, in as many processes as the device wants."""
+    def measure(self, item: pytest.Item, policy: Policy, start_beside: StartBeside | None = None) -> Attempt:
+        """Measure one case once, in as many processes as the device wants; see `run_pass`."""
         attempt = Attempt()
-        for kind in self._kinds():
-            before = attempt.measurement
-            plan = replace(policy.plan(kind, self._device), memory=before.memory if before else None)
-            attempt = self.run_pass(item, plan, policy.timeout_seconds)
-            if attempt.measurement is None or attempt.measurement.failure is not None:
-                return attempt
-            if before is not None:
-                attempt.measurement = attempt.measurement.with_memory_of(before)
+        with ExitStack() as stack:
+            start_beside = start_beside or self._start_early(policy, stack)
+            for kind in self._kinds():
+                before = attempt.measurement
+                plan = replace(policy.plan(kind, self._device), memory=before.memory if before else None)
+                attempt = self.run_pass(item, plan, policy.timeout_seconds, start_beside=start_beside)
+                if attempt.measurement is None or attempt.measurement.failure is not None:
+                    return attempt
+                if before is not None:
+                    attempt.measurement = attempt.measurement.with_memory_of(before)
         return attempt
 
-    def run_pass(self, item: pytest.Item, plan: Plan, timeout_seconds: float) -> Attempt:
-        """Run one pass of a case in a process of its own."""
-        self._processes += 1
-        job = self._job(item, plan)
-        conversation = Conversation(self._config, self._show_progress, partial(self._start_yardstick, plan))
+    def run_pass(
+        self,
+        item: pytest.Item,
+        plan: Plan,
+        timeout_seconds: float,
+        *,
+        checkout: Checkout | None = None,
+        start_beside: StartBeside | None = None,
+    ) -> Attempt:
+        """Run one pass of a case in a process of its own.
+
+        Args:
+            item: The case.
+            plan: What to measure.
+            timeout_seconds: From start to end.
+            checkout: The commit whose code to run, in place of the project's own tree.
+            start_beside: Starts what the training takes turns with, in place of the yardstick.
+        """
+        job = self.job(item, plan, checkout, takes_turns=start_beside is not None)
+        conversation = self.conversation(start_beside or partial(self._start_yardstick, plan))
         attempt = conversation.attempt
         killed_before = _kernel_kills()
         try:
@@ -112,7 +136,22 @@ class CaseRunner:
     def _path(self, name: str) -> str:
         return os.path.join(self._scratch.name, name)  # noqa: PTH118 -- a job's paths are texts
 
-    def _job(self, item: pytest.Item, plan: Plan) -> Job:
+    def launch(self, job: Job, kind: Pass) -> Child:
+        """Start a job from the server of a pass.
+
+        Raises:
+            IsolationError: It could not be started.
+        """
+        return self._launchers[kind].launch(job)
+
+    def conversation(self, start_beside: StartBeside) -> Conversation:
+        """Return what takes the messages of one process."""
+        return Conversation(self._config, self._show_progress, start_beside)
+
+    def job(self, item: pytest.Item, plan: Plan, checkout: Checkout | None = None, *, takes_turns: bool = False) -> Job:
+        """Return the job of one pass; see `run_pass`."""
+        self._processes += 1
+        place = Place(checkout)
         invocation = self._config.invocation_params
         environment = _server_environment(plan.kind)
         if plan.kind is Pass.MEMORY:
@@ -122,21 +161,33 @@ class CaseRunner:
         # What is printed then goes to the process's own output too, where it outlives a crash.
         capture = f"--capture={'tee-sys' if captures else 'no'}"
         assignment = Assignment(
-            arguments=(*map(str, invocation.args), capture),
-            target=f"{item.path}::{function}",
+            arguments=(*place.arguments(invocation.args), capture),
+            target=f"{place.path(item.path)}::{function}",
             node_id=item.nodeid,
             plan=plan,
             temporary_directory=self._path(f"tmp-{self._processes}"),
-            has_yardstick_beside=plan.kind is Pass.THROUGHPUT,
+            has_yardstick_beside=plan.kind is Pass.THROUGHPUT or plan.answers or takes_turns,
+            foreign_tree=place.foreign_tree,
         )
         return Job(
             entry=_ENTRY,
             payload=assignment,
             environment=environment,
-            working_directory=str(invocation.dir),
-            module_path=tuple(sys.path),
+            working_directory=str(place.path(invocation.dir)),
+            module_path=place.module_path(sys.path),
             output_path=self._path(f"output-{self._processes}") if captures else None,
         )
+
+    def _start_early(self, policy: Policy, stack: ExitStack) -> StartBeside | None:
+        """Start the yardstick's process, so that it gets ready while the memory pass runs, which no noise disturbs."""
+        if self._device.is_gpu:
+            return None
+        try:
+            companion = self._start_yardstick(policy.plan(Pass.THROUGHPUT, self._device))
+        except IsolationError:
+            return None  # started again, and its failure told, when it is needed
+        stack.callback(companion.close)
+        return lambda: companion
 
     def _start_yardstick(self, plan: Plan) -> Companion:
         job = Job(

@@ -14,6 +14,7 @@ from pytest_batchguard.core.units import format_bytes
 from pytest_batchguard.errors import BaselineFileError, BatchguardError, ConfigurationError, DeviceError
 from pytest_batchguard.measure.device import choose_device
 from pytest_batchguard.plugin import in_process, options
+from pytest_batchguard.plugin.against import Against
 from pytest_batchguard.plugin.guarding import CaseGuarding
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
@@ -22,6 +23,7 @@ from pytest_batchguard.plugin.reports import refusal_report, verdict_reports, wi
 from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
 from pytest_batchguard.report import json_file, terminal
 from pytest_batchguard.storage import baselines
+from pytest_batchguard.storage.checkout import check_out
 
 
 def start(config: pytest.Config) -> None:
@@ -60,6 +62,9 @@ class GuardSession:
         directory = config.rootpath / self._option("batchguard_baselines")
         self._file = baselines.read(baselines.path_for(directory, self._device))
         self._writes = any(self._option(name) for name in _WRITING)
+        self._reference = self._option("batchguard_against")
+        if self._reference is not None:
+            self._check_comparison()
         if self._writes:
             baselines.check_writable(directory)
         json_name = self._option("batchguard_json")
@@ -67,13 +72,15 @@ class GuardSession:
         if self._json_path is not None:
             json_file.check_writable(self._json_path, options.source(config, "batchguard_json"))
         self._guarding = CaseGuarding(
-            accepted=self._file.cases,
+            accepted={} if self._reference is not None else self._file.cases,
             stamp=ProvenanceStamp(self._device, config.rootpath),
             records=self._records,
             repeat_count=self._option("batchguard_repeats"),
         )
         self._progress: ProgressLine | None = None
         self._runner: CaseRunner | None = None
+        self._against: Against | None = None
+        self._checkout = check_out(self._reference, config.rootpath) if self._reference is not None else None
         self._results: list[CaseResult] = []
         self._existing: set[str] = set()
         self._collected: set[str] = set()
@@ -85,18 +92,21 @@ class GuardSession:
     def pytest_report_header(self) -> list[str]:
         """Say what the guards train on, within which budget, against which file."""
         budget = format_bytes(self._budget) if self._budget else "none"
+        device = f"batchguard: on, {self._device.key}, {format_bytes(self._device.memory_bytes)}, budget {budget}"
+        if self._checkout is not None:
+            base = f"{self._checkout.reference} ({self._checkout.commit})"
+            return [device, f"batchguard: against {base}, trained in turn; stored baselines are not used"]
         folder = _relative(self._file.path.parent, self._config)
         cases = f"{len(self._file.cases)} cases" if self._file.path.exists() else "none yet"
-        return [
-            f"batchguard: on, {self._device.key}, {format_bytes(self._device.memory_bytes)}, budget {budget}",
-            f"batchguard: baselines of this device in {folder}: {cases}",
-        ]
+        return [device, f"batchguard: baselines of this device in {folder}: {cases}"]
 
     def pytest_sessionstart(self) -> None:
         """Start the process servers, which import TensorFlow while pytest collects."""
         self._progress = ProgressLine(self._config)
         if not in_process.wanted(self._config):
             self._runner = CaseRunner(self._config, self._device, self._progress.show)
+            if self._checkout is not None:
+                self._against = Against(self._runner, self._device, self._checkout)
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember which cases exist, for pruning."""
@@ -166,6 +176,8 @@ class GuardSession:
         """End the process servers."""
         if self._runner is not None:
             self._runner.close()
+        if self._checkout is not None:
+            self._checkout.remove()
 
     def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         callspec = getattr(item, "callspec", None)
@@ -176,7 +188,7 @@ class GuardSession:
         if runner is None:
             measure = partial(in_process.measure_here, item, nextitem, policy, self._device)
         else:
-            measure = partial(runner.measure, item, policy)
+            measure = partial((self._against or runner).measure, item, policy)
         try:
             guarded = self._guarding.guard(item, policy, measure)
         finally:
@@ -189,11 +201,18 @@ class GuardSession:
         return verdict_reports(item, guarded.attempt.reports, guarded.result, strict=self._strict)
 
     def _policy(self, item: pytest.Item) -> Policy:
-        return policy_of(item, item.callspec.params["batchguard"], self._device)  # type: ignore[attr-defined]
+        return policy_of(item, item.callspec.params["batchguard"], self._device, compares=self._against is not None)  # type: ignore[attr-defined]
 
     def _is_recorded(self, item: pytest.Item) -> bool:
         is_case = item.get_closest_marker("batchguard") is not None and getattr(item, "callspec", None) is not None
         return is_case and self._records(self._file.cases.get(item.nodeid))
+
+    def _check_comparison(self) -> None:
+        source = options.source(self._config, "batchguard_against")
+        if self._writes:
+            raise ConfigurationError(f"{source}: a comparison of two commits records nothing; leave the update out")
+        if in_process.wanted(self._config):
+            raise ConfigurationError(f"{source}: two commits cannot share a process; leave --pdb and --trace out")
 
     def _records(self, baseline: Baseline | None) -> bool:
         if self._option("batchguard_update"):
@@ -222,6 +241,12 @@ class GuardSession:
         roots = [self._config.invocation_params.dir / argument for argument in self._config.args]
         return not path.exists() and any(path.is_relative_to(root.resolve()) for root in roots)
 
+    def _uncompared_lines(self, file: str, width: int) -> list[str]:
+        if self._against is None:
+            return terminal.without_baseline_lines(self._results, file)
+        gone = sorted(self._against.cases - self._existing)
+        return terminal.without_base_lines(self._results, gone, width)
+
     def _summary(self, width: int) -> list[str]:
         file = _relative(self._file.path, self._config)
         if not self._results:
@@ -229,7 +254,7 @@ class GuardSession:
         else:
             lines = terminal.summary_lines(self._results, width)
             lines += terminal.tolerance_lines(self._results, width)
-            lines += terminal.without_baseline_lines(self._results, file)
+            lines += self._uncompared_lines(file, width)
         return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._file_errors]
 
 

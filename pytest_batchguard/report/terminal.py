@@ -64,6 +64,22 @@ def without_baseline_lines(results: Sequence[CaseResult], file: str) -> list[str
     ]
 
 
+def without_base_lines(results: Sequence[CaseResult], gone: Sequence[str], width: int) -> list[str]:
+    """Return the loud word on cases that stand on one side of a comparison only, or whose base did not run."""
+    cases: dict[str, list[str]] = {}
+    for result in results:
+        if result.judgement.verdict is Verdict.NO_BASELINE:
+            reason = result.judgement.reason.partition(": ")[2]
+            cases.setdefault(reason, []).append(rows.short_name(result.node_id))
+    if gone:
+        cases["only the base has"] = list(gone)
+    return [
+        line
+        for reason, names in cases.items()
+        for line in textwrap.wrap(f"NOT COMPARED: {reason}: {', '.join(names)}", width, subsequent_indent="  ")
+    ]
+
+
 def update_lines(
     changes: Sequence[tuple[str, Baseline | None, Baseline]], dropped: Sequence[str], file: str, width: int
 ) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_batchguard.core.model import Measurement, ThroughputFigures
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
+from pytest_batchguard.measure.answering import AnsweringMeter
 from pytest_batchguard.measure.contention import CpuClock
 from pytest_batchguard.measure.loss import loss_figures
 from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, MemoryMeter
@@ -44,7 +45,7 @@ class Recorder:
         self._last_progress = 0.0
         self._memory: MemoryMeter | None = None
         self._peaks: list[int] = []
-        self._throughput: ThroughputMeter | None = None
+        self._throughput: ThroughputMeter | AnsweringMeter | None = None
         self._thermally_limited: bool | None = None
 
     def start(self) -> None:
@@ -54,16 +55,7 @@ class Recorder:
             self._memory = runtime.memory_meter(self._plan)
             self._memory.start()
         if self._plan.kind.takes_throughput:
-            self._throughput = ThroughputMeter(
-                batch_size=self._plan.case.batch_size,
-                warmup=self._plan.warmup,
-                steps=self._plan.steps,
-                tolerance=self._plan.throughput_tolerance,
-                clock=time.perf_counter,
-                read_cpu=CpuClock().read,
-                build_yardstick=self._build_yardstick,
-                steps_at_once=self._steps_at_once,
-            )
+            self._throughput = self._meter()
 
     def step_ended(self, loss: Any) -> bool:
         """Take note of one step's end; return whether training may stop.
@@ -120,9 +112,32 @@ class Recorder:
         )
 
     def _throughput_figures(self) -> ThroughputFigures | None:
-        if self._throughput is None:
+        if not isinstance(self._throughput, ThroughputMeter):
             return None
         return replace(self._throughput.figures(), thermally_limited=self._thermally_limited)
+
+    def _meter(self) -> ThroughputMeter | AnsweringMeter:
+        case = self._plan.case
+        if self._plan.answers and self._parent.ask is not None:
+            return AnsweringMeter(
+                case.batch_size,
+                self._plan.warmup,
+                self._plan.steps,
+                self._parent.ask,
+                time.perf_counter,
+                CpuClock().read,
+                self._steps_at_once,
+            )
+        return ThroughputMeter(
+            batch_size=case.batch_size,
+            warmup=self._plan.warmup,
+            steps=self._plan.steps,
+            tolerance=self._plan.throughput_tolerance,
+            clock=time.perf_counter,
+            read_cpu=CpuClock().read,
+            build_yardstick=self._build_yardstick,
+            steps_at_once=self._steps_at_once,
+        )
 
     def _build_yardstick(self) -> Yardstick:
         self._read_peak()  # the yardstick's own memory is none of the training's

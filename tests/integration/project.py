@@ -121,7 +121,7 @@ class Project:
         ended = subprocess.run(
             command,
             cwd=self.folder,
-            env=_environment(),
+            env=environment(),
             input=stdin,
             capture_output=True,
             text=True,
@@ -160,7 +160,7 @@ def text_of(lines: list[str]) -> str:
     return " ".join(" ".join(lines).split())
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return an environment without the outer pytest's traces, without GPUs and with a fixed width."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     return {**kept, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": _WIDTH, "PY_COLORS": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -149,7 +149,7 @@ def answer(payload, link):
     while True:
         question = link.ask(message)
         number += 1
-        message = {"kind": "answer", "number": number, "question": question["question"], "pid": os.getpid()}
+        message = {"kind": "reading", "number": number, "question": question["question"], "pid": os.getpid()}
 
 
 def answer_nothing(payload, link):

@@ -11,6 +11,7 @@ from pytest_batchguard.core.model import Contention
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.throughput import (
+    FEWEST_ROUGHLY,
     FEWEST_WINDOWS,
     LONGEST_WARMUP,
     MOST_SECONDS,
@@ -160,11 +161,19 @@ def test_noisy_training_is_measured_for_longer_until_the_noise_has_averaged_out(
     assert meter.figures().pace == 2.0
 
 
-@pytest.mark.parametrize(("tolerance", "count"), [(1.0, FEWEST_WINDOWS), (0.01, MOST_WINDOWS)])
+@pytest.mark.parametrize(("tolerance", "count"), [(0.5, FEWEST_ROUGHLY), (0.49, FEWEST_WINDOWS), (0.1, MOST_WINDOWS)])
 def test_what_is_judged_finely_is_measured_for_longer(tolerance, count):
     scene = Scene()
-    meter = scene.meter(tolerance=tolerance)
+    meter = scene.meter(tolerance=tolerance, steps=4)
     scene.train(meter, lambda windows: 0.625 if windows % 2 else 0.5)
+    assert len(meter.figures().step_seconds) == count
+
+
+@pytest.mark.parametrize(("tolerance", "count"), [(0.08, 38), (0.05, 96), (0.01, 96), (0.0, 96)])
+def test_tolerance_below_a_tenth_may_take_up_to_four_times_as_many(tolerance, count):
+    scene = Scene(yardsticks=[2**-8] * 200)
+    meter = scene.meter(tolerance=tolerance)
+    scene.train(meter, lambda windows: 0.0625 if windows % 2 else 0.125)
     assert len(meter.figures().step_seconds) == count
 
 
@@ -385,6 +394,14 @@ def test_disturbed_windows_do_not_count_where_there_are_enough_quiet_ones():
     assert len(figures.step_seconds) == FEWEST_WINDOWS + 5
     assert (figures.images_per_second, figures.pace, figures.pace_high) == (64.0, 2.0, 2.0)
     assert not figures.settled
+
+
+def test_rough_tolerance_needs_fewer_quiet_windows():
+    scene = Scene(stolen=[0.5, 0.0, 0.5, 0.0, 0.0, 0.0])
+    meter = scene.meter(tolerance=1.0, steps=4)
+    scene.train(meter, lambda windows: 1.0 if windows in {0, 2} else 0.5)
+    assert len(meter.figures().step_seconds) == FEWEST_ROUGHLY + 2
+    assert meter.figures().pace_high == 2.0
 
 
 def test_share_that_is_still_quiet_counts():

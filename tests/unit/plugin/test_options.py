@@ -6,6 +6,7 @@ from tests.unit.plugin.configuration import Configuration
 
 SWITCHES = ["", "update", "update_new", "prune", "require_gpu", "strict"]
 DEFAULTS = {
+    "against": None,
     "baselines": "batchguard-baselines",
     "device": "auto",
     "memory_budget": None,
@@ -21,6 +22,7 @@ DEFAULTS = {
     "start_method": "auto",
 }
 READ = [
+    ("against", "origin/main", "origin/main"),
     ("baselines", "some/folder", "some/folder"),
     ("device", "gpu:1", "gpu:1"),
     ("memory_budget", "80%", "80%"),

@@ -3,7 +3,7 @@ import pytest
 from pytest_batchguard.core.model import Case, ImageSize, Limits
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.errors import ConfigurationError
-from pytest_batchguard.plugin.policy import policy_of, session_budget
+from pytest_batchguard.plugin.policy import COMPARED_TOLERANCE, policy_of, session_budget
 from tests.unit.plugin.configuration import Configuration, item
 from tests.unit.samples import CPU, GPU
 
@@ -15,8 +15,8 @@ LAYERED = [
 ]
 
 
-def policy(flags=None, ini=None, device=CPU, **marker):
-    return policy_of(item(Configuration(flags, ini), **marker), CASE, device)
+def policy(flags=None, ini=None, device=CPU, *, compares=False, **marker):
+    return policy_of(item(Configuration(flags, ini), **marker), CASE, device, compares=compares)
 
 
 def test_defaults_are_those_of_the_design():
@@ -39,6 +39,16 @@ def test_tolerance_on_a_marker_beats_ini(name):
     assert getattr(policy(None, {name: "20%"}, **{name: 0.5}).limits, name) == 0.5
     assert getattr(policy(None, {name: "20%"}).limits, name) == 0.2
     assert getattr(policy({name: "40%"}, {name: "20%"}, **{name: 0.5}).limits, name) == 0.4
+
+
+def test_base_and_head_are_compared_more_finely_unless_a_tolerance_was_set():
+    def tolerance(flags=None, ini=None, **marker):
+        return policy(flags, ini, compares=True, **marker).limits.throughput_tolerance
+
+    assert tolerance() == COMPARED_TOLERANCE < Limits().throughput_tolerance
+    assert tolerance(throughput_tolerance=0.2) == 0.2
+    assert tolerance(None, {"throughput_tolerance": "20%"}) == 0.2
+    assert tolerance({"throughput_tolerance": "20%"}) == 0.2
 
 
 def test_zero_on_a_marker_is_given():

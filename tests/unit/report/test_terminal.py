@@ -3,7 +3,13 @@
 import pytest
 
 from pytest_batchguard.core.model import Limits, Verdict
-from pytest_batchguard.report.terminal import summary_lines, tolerance_lines, update_lines, without_baseline_lines
+from pytest_batchguard.report.terminal import (
+    summary_lines,
+    tolerance_lines,
+    update_lines,
+    without_base_lines,
+    without_baseline_lines,
+)
 from tests.unit.samples import MIB, NODE_ID, baseline, full_baseline, judgement, memory, pace_check, result, throughput
 
 OTHER = "tests/test_training_guard.py::test_classifier_trains[b64-180x180]"
@@ -136,3 +142,18 @@ def test_tolerance_of_what_was_recorded_is_that_of_the_new_baseline():
 
 def test_tolerance_of_what_is_not_compared_is_not_named():
     assert tolerance_lines([result(baseline=None), result(baseline=baseline(throughput=None))], 80) == []
+
+
+def test_cases_without_a_base_stand_behind_their_reason_in_lines_that_fit():
+    reason = "nothing was compared: broken base: main: its model is not compiled"
+    broken = [result(Verdict.NO_BASELINE, node_id, reason=reason) for node_id in (NODE_ID, OTHER)]
+    lines = without_base_lines([result(), *broken], ["tests/test_x.py::test_gone[b4-8x8]"], 60)
+    assert " ".join(" ".join(lines).split()) == (
+        "NOT COMPARED: broken base: main: its model is not compiled: test_classifier_trains[b32-180x180], "
+        "test_classifier_trains[b64-180x180] NOT COMPARED: only the base has: tests/test_x.py::test_gone[b4-8x8]"
+    )
+    assert max(map(len, lines)) <= 60
+
+
+def test_comparison_of_everything_is_not_mentioned():
+    assert without_base_lines([result()], [], 80) == []

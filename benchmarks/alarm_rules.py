@@ -1,0 +1,185 @@
+"""Judges measured attempts by the guard's rules and, beside it, by what others gate on; for false_alarms.py."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median, stdev
+
+from pytest_batchguard.core.judge import conclude, judge, wants_another_attempt
+from pytest_batchguard.core.model import Baseline, Limits, Measurement, Verdict
+from pytest_batchguard.core.repeats import combine
+
+REPEATS = 5
+BASELINES = 20
+TOLERANCES = (0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25)
+DEFAULT_TOLERANCE = 0.1
+QUIET = "quiet"
+
+Key = tuple[str, str, float]
+"""Case, condition of the machine, planted slowdown."""
+
+Rule = Callable[[Sequence[Measurement], Sequence[Measurement], float], Verdict]
+
+
+def guard(attempts: Sequence[Measurement], accepted: Sequence[Measurement], tolerance: float) -> Verdict:
+    """Return what the guard says of these attempts, as many as it asks for, against a baseline of `accepted`."""
+    return _guard(attempts, combine(accepted), tolerance)
+
+
+def _guard(attempts: Sequence[Measurement], baseline: Baseline, tolerance: float) -> Verdict:
+    judgements = []
+    for attempt in attempts:
+        judgements.append(judge(attempt, baseline, Limits(throughput_tolerance=tolerance)))
+        if not wants_another_attempt(judgements):
+            break
+    return conclude(judgements).verdict
+
+
+def _simple(figure: Callable[[Sequence[float]], float]) -> Rule:
+    """Return the rule of a figure of the first attempt's step times."""
+
+    def rule(attempts: Sequence[Measurement], accepted: Sequence[Measurement], tolerance: float) -> Verdict:
+        limit = (1 + tolerance) * median(figure(_steps(each)) for each in accepted)
+        return Verdict.REGRESSED if figure(_steps(attempts[0])) > limit else Verdict.PASSED
+
+    return rule
+
+
+def _steps(measurement: Measurement) -> Sequence[float]:
+    return measurement.throughput.step_seconds if measurement.throughput else ()
+
+
+RULES: Mapping[str, Rule] = {
+    "the guard": guard,
+    "mean step": _simple(fmean),
+    "fastest window": _simple(min),
+    "median window": _simple(median),
+}
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a rule said of many runs.
+
+    Attributes:
+        alarms: The share that failed.
+        unsure: The share that was inconclusive.
+        runs: How many were judged.
+    """
+
+    alarms: float
+    unsure: float
+    runs: int
+
+
+def judged(measured: Mapping[Key, Sequence[Measurement]], key: Key, rule: Rule, tolerance: float) -> Shares:
+    """Begin a run with every attempt and judge it against several baselines that it has no part in.
+
+    Args:
+        measured: All attempts, in the order they were taken.
+        key: What to judge.
+        rule: By what.
+        tolerance: How much slower may pass.
+    """
+    case, _, _ = key
+    chance = random.Random(0)
+    verdicts = []
+    for in_turn in _runs(measured[key]):
+        others = [each for each in measured[case, QUIET, 0.0] if each not in in_turn]
+        verdicts += [rule(in_turn, chance.sample(others, REPEATS), tolerance) for _ in range(BASELINES)]
+    runs = len(verdicts)
+    return Shares(verdicts.count(Verdict.REGRESSED) / runs, verdicts.count(Verdict.INCONCLUSIVE) / runs, runs)
+
+
+def _runs(attempts: Sequence[Measurement]) -> Iterator[list[Measurement]]:
+    """Yield three attempts in a row for each, the first following the last."""
+    for place in range(len(attempts)):
+        yield list(itertools.islice(itertools.cycle(attempts), place, place + 3))
+
+
+def rows(measured: Mapping[Key, Sequence[Measurement]]) -> Iterator[list[str]]:
+    """Yield a row for each key: what was planted and seen, what varied, what each rule said."""
+    for key, attempts in sorted(measured.items()):
+        case, condition, slowdown = key
+        paces, rates = paces_of(attempts), rates_of(attempts)
+        usual = median(paces_of(measured[case, QUIET, 0.0]))
+        shares = {name: judged(measured, key, rule, DEFAULT_TOLERANCE) for name, rule in RULES.items()}
+        yield [
+            case,
+            condition,
+            f"{slowdown:.0%}",
+            f"{median(paces) / usual - 1:+.1%}",
+            str(len(attempts)),
+            f"{stdev(rates) / fmean(rates):.1%}",
+            f"{stdev(paces) / fmean(paces):.1%}",
+            *(f"{share.alarms:.1%}" for share in shares.values()),
+            f"{shares['the guard'].unsure:.1%}",
+        ]
+
+
+HEAD = (
+    "case",
+    "machine",
+    "planted",
+    "median pace",
+    "attempts",
+    "images/s vary by",
+    "pace varies by",
+    *(f"alarms: {name}" for name in RULES),
+    "guard: inconclusive",
+)
+
+
+def paces_of(attempts: Sequence[Measurement]) -> list[float]:
+    """Return the pace of each attempt."""
+    return [each.throughput.pace for each in attempts if each.throughput]
+
+
+def rates_of(attempts: Sequence[Measurement]) -> list[float]:
+    """Return the images per second of each attempt."""
+    return [each.throughput.images_per_second for each in attempts if each.throughput]
+
+
+def curve(measured: Mapping[Key, Sequence[Measurement]], slowdown: float, rule: Rule) -> list[float]:
+    """Return the share of alarms at each tolerance, over all cases and conditions."""
+    keys = [key for key in measured if key[2] == slowdown]
+    shares = []
+    for tolerance in TOLERANCES:
+        each = [judged(measured, key, rule, tolerance) for key in keys]
+        shares.append(sum(share.alarms * share.runs for share in each) / sum(share.runs for share in each))
+    return shares
+
+
+def draw(measured: Mapping[Key, Sequence[Measurement]], path: Path) -> None:
+    """Draw alarms against tolerance, a panel for each planted slowdown; needs matplotlib."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "false_alarms"
+    from matplotlib import pyplot as plt
+
+    slowdowns = sorted({key[2] for key in measured})
+    figure, panels = plt.subplots(1, len(slowdowns), figsize=(4 * len(slowdowns), 3.4), sharey=True, squeeze=False)
+    for panel, slowdown in zip(panels[0], slowdowns, strict=True):
+        for name, rule in RULES.items():
+            shares = [100 * share for share in curve(measured, slowdown, rule)]
+            own = name == "the guard"
+            panel.plot(
+                [100 * tolerance for tolerance in TOLERANCES],
+                shares,
+                label=name,
+                linewidth=2.5 if own else 1.2,
+                marker="o" if own else None,
+            )
+        panel.set_title("unchanged: false alarms" if not slowdown else f"slowed down by {slowdown:.0%}: seen")
+        panel.set_xlabel("tolerance in %")
+        panel.set_ylim(-3, 103)
+        panel.grid(alpha=0.3)
+    panels[0][0].set_ylabel("share of runs that fail, in %")
+    panels[0][0].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})

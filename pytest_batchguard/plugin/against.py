@@ -1,0 +1,195 @@
+"""Base and head in one run: the base's training is the yardstick of the head's, and its figures are the baseline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import pytest
+
+from pytest_batchguard.core.model import Baseline, Device, Measurement, ThroughputFigures
+from pytest_batchguard.core.plan import Pass
+from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.isolation.job import Job
+from pytest_batchguard.isolation.launch import Child
+from pytest_batchguard.isolation.supervise import EndingKind, supervise
+from pytest_batchguard.isolation.turns import Companion
+from pytest_batchguard.plugin.conversation import Attempt
+from pytest_batchguard.plugin.policy import Policy
+from pytest_batchguard.plugin.reports import has_failed
+from pytest_batchguard.plugin.runner import CaseRunner
+from pytest_batchguard.storage.checkout import Checkout
+
+_LIST_ENTRY = "pytest_batchguard.plugin.child:list_cases"
+
+
+class Against:
+    """Measures each case in two trees in turn.
+
+    Args:
+        runner: Starts the processes.
+        device: What to train on.
+        checkout: The base.
+    """
+
+    def __init__(self, runner: CaseRunner, device: Device, checkout: Checkout) -> None:
+        self._runner = runner
+        self._device = device
+        self._checkout = checkout
+        self._cases: set[str] | None = None
+        self._problem = ""
+
+    @property
+    def cases(self) -> set[str]:
+        """The node ids that the base has; empty before the first case was measured."""
+        return self._cases or set()
+
+    def measure(self, item: pytest.Item, policy: Policy) -> Attempt:
+        """Measure one case once in both trees."""
+        if self._cases is None:
+            self._cases = self._list_cases(item, policy)
+        if item.nodeid not in self._cases:
+            attempt = self._runner.measure(item, policy)
+            attempt.base_problem = self._problem or f"{self._checkout.reference} has no such case"
+            return attempt
+        return self._measure_both(item, policy)
+
+    def _measure_both(self, item: pytest.Item, policy: Policy) -> Attempt:
+        memory = Attempt()
+        if not self._device.is_gpu:
+            plan = policy.plan(Pass.MEMORY, self._device)
+            memory = self._runner.run_pass(item, plan, policy.timeout_seconds, checkout=self._checkout)
+            problem = _problem(memory)
+            if problem:
+                return self._alone(item, policy, problem)
+        plan = replace(
+            policy.plan(self._kind, self._device),
+            memory=memory.measurement.memory if memory.measurement else None,
+            answers=True,
+        )
+        beside = _Beside(self._runner, self._runner.job(item, plan, self._checkout), self._kind, policy.timeout_seconds)
+        attempt = self._runner.measure(item, policy, beside.start)
+        base = beside.attempt
+        problem = beside.problem or _problem(base)
+        if problem:
+            return self._alone(item, policy, problem)
+        if attempt.measurement is not None and base.measurement is not None:
+            attempt.base = _baseline(base.measurement, attempt.measurement)
+        return attempt
+
+    def _alone(self, item: pytest.Item, policy: Policy, problem: str) -> Attempt:
+        """Measure the head with nothing to compare it with."""
+        attempt = self._runner.measure(item, policy)
+        attempt.base_problem = f"broken base: {self._checkout.reference}: {problem}"
+        return attempt
+
+    def _list_cases(self, item: pytest.Item, policy: Policy) -> set[str]:
+        """Return the cases of the base; what keeps it from being read is remembered."""
+        plan = policy.plan(self._kind, self._device)
+        job = replace(self._runner.job(item, plan, self._checkout), entry=_LIST_ENTRY)
+        found: set[str] = set()
+        problems: list[str] = []
+
+        def take(message: dict[str, Any]) -> None:
+            if message["kind"] == "cases":
+                found.update(map(str, message["node_ids"]))
+            elif message["kind"] == "collection-error":
+                problems.append(str(message["text"]).strip().splitlines()[-1])
+
+        try:
+            ending = supervise(self._runner.launch(job, plan.kind), policy.timeout_seconds, take)
+        except IsolationError as error:
+            problems.append(str(error).strip().splitlines()[-1])
+        else:
+            if ending.kind is not EndingKind.COMPLETE:
+                problems.append(f"it could not be collected: {ending.kind.value}")
+        if problems:
+            self._problem = f"broken base: {self._checkout.reference} does not run here: {problems[0]}"
+        return found
+
+    @property
+    def _kind(self) -> Pass:
+        return Pass.WHOLE if self._device.is_gpu else Pass.THROUGHPUT
+
+
+class _Beside:
+    """The base's training beside one of the head's.
+
+    Args:
+        runner: Starts its process.
+        job: The base's.
+        kind: Of the pass.
+        timeout_seconds: Of the case.
+
+    Attributes:
+        attempt: What it yielded; complete when it was closed.
+        problem: Why it did not come to its end.
+    """
+
+    def __init__(self, runner: CaseRunner, job: Job, kind: Pass, timeout_seconds: float) -> None:
+        self.attempt = Attempt()
+        self.problem = ""
+        self._runner = runner
+        self._job = job
+        self._kind = kind
+        self._timeout_seconds = timeout_seconds
+        self._companion: Companion | None = None
+
+    def start(self) -> _Beside:
+        """Start it; called when the head asks for the first time."""
+        child = self._runner.launch(self._job, self._kind)
+        conversation = self._runner.conversation(_nobody)
+        self.attempt = conversation.attempt
+        self._companion = Companion(child, self._timeout_seconds, partial(conversation.take, child))
+        return self
+
+    def ask(self, question: dict[str, Any], asker: Child) -> dict[str, Any]:
+        """Let it train a window while `asker` stands still; see `Companion.ask`."""
+        assert self._companion is not None  # noqa: S101 -- started before it is asked
+        try:
+            return self._companion.ask(question, asker)
+        except IsolationError as error:
+            self.problem = str(error)
+            raise
+
+    def close(self) -> None:
+        """Let it come to its end, and kill what is left."""
+        if self._companion is None:
+            return
+        try:
+            if not self.problem:
+                self._companion.finish(self._timeout_seconds)
+        except IsolationError as error:
+            self.problem = str(error)
+        finally:
+            self._companion.close()
+
+
+def _nobody() -> Any:
+    raise IsolationError("the base takes turns with nobody but the head")
+
+
+def _problem(base: Attempt) -> str:
+    """Return why the base did not train, or an empty text."""
+    if base.foreign_modules:
+        return (
+            f"it imported {base.foreign_modules[0]} from the tree under test, not its own; set pytest's `pythonpath` "
+            "in place of an editable installation"
+        )
+    if base.measurement is not None and base.measurement.failure is not None:
+        return base.measurement.failure.message
+    failed = next((report for report in base.reports if has_failed(report)), None)
+    if failed is not None:
+        return str(failed.longrepr).strip().splitlines()[-1]
+    return "" if base.measurement is not None else "it never trained"
+
+
+def _baseline(base: Measurement, head: Measurement) -> Baseline:
+    """Return the base's figures as a baseline; paces are counted in its own steps, so its own is 1."""
+    throughput = None
+    if head.throughput is not None:
+        rate = base.batch_size / median(head.throughput.yardstick_seconds)
+        throughput = ThroughputFigures(images_per_second=rate, pace=1.0, yardstick=head.throughput.yardstick)
+    return Baseline(base.memory, throughput, base.loss, base.model, base.provenance)

@@ -1,0 +1,60 @@
+"""Where a case's process runs: in the project's own tree, or in another commit's, with every path moved there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_batchguard.storage.checkout import Checkout
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tree to run in.
+
+    Attributes:
+        checkout: The other commit; `None` for the project's own tree.
+    """
+
+    checkout: Checkout | None = None
+
+    @property
+    def foreign_tree(self) -> str | None:
+        """The tree whose modules must not be imported here."""
+        return str(self.checkout.repository) if self.checkout else None
+
+    def path(self, path: Path) -> Path:
+        """Return a path of the project's in this tree."""
+        return self.checkout.inside(path) if self.checkout else path
+
+    def arguments(self, arguments: Iterable[object]) -> list[str]:
+        """Return the command line, absolute paths of the project's moved into this tree."""
+        texts = list(map(str, arguments))
+        if self.checkout is None:
+            return texts
+        here, there = (str(folder) for folder in (self.checkout.repository, self.checkout.folder))
+        return [text.replace(here, there) for text in texts]
+
+    def module_path(self, folders: Iterable[str]) -> tuple[str, ...]:
+        """Return `sys.path`, the project's own folders moved into this tree; the environment's packages stay."""
+        return tuple(folder if _is_installed(folder) else str(self.path(Path(folder).absolute())) for folder in folders)
+
+
+def imported_from(tree: str) -> list[str]:
+    """Return the imported modules whose source lies in a tree; installed packages and this plugin are none of it."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and Path(file).is_relative_to(tree) and not _is_installed(file) and not _is_ours(file):
+            found.append(name)
+    return sorted(found)
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).is_relative_to(Path(__file__).parents[1])
+
+
+def _is_installed(path: str) -> bool:
+    return not path or Path(path).is_relative_to(sys.prefix) or "site-packages" in Path(path).parts

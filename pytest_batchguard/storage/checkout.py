@@ -1,0 +1,73 @@
+"""Another commit of the project, checked out beside it for as long as a run lasts."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_batchguard.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A commit in a folder of its own.
+
+    Attributes:
+        reference: What the user called it.
+        commit: Its short hash.
+        repository: The top of the project's own tree.
+        folder: The top of the tree checked out.
+    """
+
+    reference: str
+    commit: str
+    repository: Path
+    folder: Path
+
+    def inside(self, path: Path) -> Path:
+        """Return what stands in the checkout for a path of the project's; any other path as it is."""
+        return self.folder / path.relative_to(self.repository) if path.is_relative_to(self.repository) else path
+
+    def remove(self) -> None:
+        """Remove the folder, and git's memory of it."""
+        _git(self.repository, "worktree", "remove", "--force", "--force", str(self.folder))
+        self.folder.parent.rmdir()
+
+
+def check_out(reference: str, inside: Path) -> Checkout:
+    """Check a commit out into a temporary git worktree; the project's own tree and index stay as they are.
+
+    Args:
+        reference: A branch, tag or commit.
+        inside: A folder of the project's.
+
+    Raises:
+        ConfigurationError: There is no git, no repository or no such commit.
+    """
+    repository = Path(_git(inside, "rev-parse", "--show-toplevel")).resolve()
+    # `--end-of-options`, so that no reference is taken for an option.
+    try:
+        commit = _git(repository, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"found {reference!r}, allowed: a branch, tag or commit ({error})") from None
+    folder = Path(tempfile.mkdtemp(prefix="batchguard-against-")).resolve() / repository.name
+    try:
+        _git(repository, "worktree", "add", "--detach", "--quiet", str(folder), commit)
+    except ConfigurationError:
+        folder.parent.rmdir()
+        raise
+    return Checkout(reference, _git(repository, "rev-parse", "--short", commit), repository, folder)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError as error:
+        raise ConfigurationError(f"git cannot be run: {error}") from error
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or [f"git {arguments[0]} failed"]
+        raise ConfigurationError(said[-1].removeprefix("fatal: "))
+    return done.stdout.strip()

@@ -1,0 +1,174 @@
+"""`--batchguard-against REF`: base and head trained in turn in one run, with no stored baseline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.project import environment, text_of
+
+HEAD = """
+import keras
+import pytest
+import tiny
+
+@pytest.mark.batchguard(4, 8)
+def test_unchanged(batchguard):
+    tiny.train(batchguard)
+
+@pytest.mark.batchguard(4, 8)
+def test_wider(batchguard):
+    import widths
+    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(widths.UNITS), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    batchguard.train(model, tiny.photos(batchguard))
+
+@pytest.mark.batchguard(4, 8)
+def test_new(batchguard):
+    tiny.train(batchguard)
+"""
+BASE = HEAD.replace("test_new", "test_gone")
+EDITABLE = """
+import importlib.util
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        return importlib.util.spec_from_file_location(name, {file!r}) if name == "widths" else None
+
+sys.meta_path.insert(0, Finder())
+"""
+WAITING = """
+import pathlib
+import pytest
+
+@pytest.mark.batchguard(4, 8)
+def test_it(batchguard):
+    pathlib.Path({fifo!r}).write_text("")  # read by the test
+    pathlib.Path({fifo!r}).write_text("")  # read by nobody: waits to be interrupted
+"""
+INTERRUPTIBLE = """
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whatever was started in the background
+sys.exit(pytest.main())
+"""
+IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+
+
+def git(project, *arguments):
+    done = subprocess.run(
+        ["git", *IDENTITY, *arguments], cwd=project.folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(project):
+    git(project, "init", "--quiet", "--initial-branch=main")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "-m", "base")
+
+
+@pytest.fixture(scope="module")
+def project(new_project):
+    """A tree that differs from its last commit."""
+    project = new_project(test_it=BASE, widths="UNITS = 50\n")
+    commit(project)
+    project.write({"test_it.py": HEAD, "widths.py": "UNITS = 800\n"})
+    return project
+
+
+@pytest.fixture(scope="module")
+def run(project):
+    return project.run("--batchguard-against", "HEAD", "-rA", ini={"batchguard_memory_tolerance": "0.1"})
+
+
+def test_unchanged_case_passes(run):
+    assert run.figures_of("test_unchanged[b4-8x8]")["judgement"]["verdict"] == "passed"
+
+
+def test_head_is_judged_by_the_base(run):
+    failure = text_of(run.section("test_wider[b4-8x8]"))
+
+    assert failure.startswith("regressed: peak memory")
+    assert "parameters 3,403 → 54,403" in failure
+
+
+def test_case_on_one_side_only_is_listed(run):
+    summary = text_of(run.summary())
+
+    assert "NOT COMPARED: HEAD has no such case: test_new[b4-8x8]" in summary
+    assert "NOT COMPARED: only the base has: test_it.py::test_gone[b4-8x8]" in summary
+
+
+def test_header_names_the_base(run, project):
+    run.stdout.fnmatch_lines([f"batchguard: against HEAD ({git(project, 'rev-parse', '--short', 'HEAD')}), trained*"])
+
+
+def test_tree_is_left_as_it_was_and_the_worktree_is_gone(run, project):
+    assert (project.folder / "widths.py").read_text() == "UNITS = 800\n"
+    assert len(git(project, "worktree", "list").splitlines()) == 1
+
+
+def test_base_that_does_not_run_is_no_regression(new_project):
+    project = new_project(test_it="import no_such_package\n" + BASE)
+    commit(project)
+    project.write({"test_it.py": HEAD, "widths.py": "UNITS = 50\n"})
+
+    run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    assert "broken base: HEAD does not run here" in text_of(run.summary())
+    assert "no_such_package" in text_of(run.summary())
+
+
+def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
+    """As an editable installation does it: a name that leads into the tree under test wherever it is imported from."""
+    project = new_project(test_it=BASE, widths="UNITS = 50\n")
+    project.write({"conftest.py": EDITABLE.format(file=str(project.folder / "widths.py"))})
+    commit(project)
+
+    run = project.run("--batchguard-against", "HEAD", "test_it.py::test_wider")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    summary = text_of(run.summary())
+    assert "NOT COMPARED: broken base: HEAD: it imported widths from the tree under test" in summary
+
+
+def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path):
+    fifo = tmp_path / "training"
+    os.mkfifo(fifo)
+    project = new_project(test_it=WAITING.format(fifo=str(fifo)))
+    commit(project)
+    command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
+    with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
+        fifo.read_text()  # until the base trains
+        run.send_signal(signal.SIGINT)
+        try:
+            output, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()
+
+    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert len(git(project, "worktree", "list").splitlines()) == 1
+    assert git(project, "worktree", "prune", "--dry-run", "--verbose") == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--batchguard-against", "no-such-ref"), "no-such-ref"),
+        (("--batchguard-against", "HEAD", "--batchguard-update"), "records nothing"),
+        (("--batchguard-against", "HEAD", "--pdb"), "cannot share a process"),
+    ],
+)
+def test_comparison_that_cannot_be_made_is_refused_before_anything_is_trained(project, arguments, words):
+    run = project.run(*arguments)
+
+    assert run.exit_code == pytest.ExitCode.USAGE_ERROR
+    assert words in text_of(run.stderr.lines)
+    assert len(git(project, "worktree", "list").splitlines()) == 1

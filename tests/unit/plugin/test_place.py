@@ -1,0 +1,66 @@
+"""Where a case's process runs: what is the project's moves with it, what is installed stays."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import pytest_batchguard
+from pytest_batchguard.plugin.place import Place, imported_from
+from pytest_batchguard.storage.checkout import Checkout
+
+BASE = Place(Checkout("main", "1a2b3c4", Path("/home/me/project"), Path("/tmp/base/project")))
+
+
+def test_own_tree_changes_nothing():
+    here = Place()
+    assert here.path(Path("/home/me/project/tests")) == Path("/home/me/project/tests")
+    assert here.arguments(["/home/me/project/tests", "-q"]) == ["/home/me/project/tests", "-q"]
+    assert here.foreign_tree is None
+
+
+def test_paths_of_the_project_move_and_others_stay():
+    assert BASE.path(Path("/home/me/project/tests/test_x.py")) == Path("/tmp/base/project/tests/test_x.py")
+    assert BASE.path(Path("/home/me/other")) == Path("/home/me/other")
+
+
+def test_arguments_that_name_the_project_move():
+    given = [Path("/home/me/project/tests"), "--data=/home/me/project/data", "tests/test_x.py", "-q"]
+    moved = ["/tmp/base/project/tests", "--data=/tmp/base/project/data", "tests/test_x.py", "-q"]
+    assert BASE.arguments(given) == moved
+
+
+def test_installed_packages_stay_although_they_lie_in_the_project():
+    installed = ["/home/me/project/.venv/lib/python3.12/site-packages", f"{sys.prefix}/lib", ""]
+    assert BASE.module_path(["/home/me/project/src", *installed]) == ("/tmp/base/project/src", *installed)
+
+
+@pytest.fixture
+def imported(monkeypatch):
+    """Pretend that modules of these names were imported from these files."""
+
+    def pretend(**files):
+        for name, file in files.items():
+            module = ModuleType(name)
+            module.__file__ = file
+            monkeypatch.setitem(sys.modules, name, module)
+
+    return pretend
+
+
+def test_modules_of_the_wrong_tree_are_found(imported):
+    imported(
+        b_model="/home/me/project/src/b_model.py",
+        a_data="/home/me/project/a_data/__init__.py",
+        elsewhere="/tmp/base/project/src/elsewhere.py",
+        installed="/home/me/project/.venv/lib/python3.12/site-packages/installed.py",
+        without_file=None,
+    )
+    assert imported_from("/home/me/project") == ["a_data", "b_model"]
+
+
+def test_this_plugin_and_its_process_server_may_come_from_anywhere(imported):
+    package = Path(pytest_batchguard.__file__).parent
+    imported(__main__=str(package / "isolation" / "server.py"))
+    assert imported_from(str(package)) == []
