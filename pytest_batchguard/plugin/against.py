@@ -71,12 +71,14 @@ class Against:
         )
         beside = _Beside(self._runner, self._runner.job(item, plan, self._checkout), self._kind, policy.timeout_seconds)
         attempt = self._runner.measure(item, policy, beside.start)
-        base = beside.attempt
+        base, head = beside.attempt, attempt.measurement
+        if not beside.problem and (head is None or head.failure is not None):
+            return attempt
         problem = beside.problem or _problem(base)
         if problem:
             return self._alone(item, policy, problem)
-        if attempt.measurement is not None and base.measurement is not None:
-            attempt.base = _baseline(base.measurement, attempt.measurement)
+        if head is not None and base.measurement is not None:
+            attempt.base = _baseline(base.measurement, head)
         return attempt
 
     def _alone(self, item: pytest.Item, policy: Policy, problem: str) -> Attempt:
@@ -106,7 +108,8 @@ class Against:
             if ending.kind is not EndingKind.COMPLETE:
                 problems.append(f"it could not be collected: {ending.kind.value}")
         if problems:
-            self._problem = f"broken base: {self._checkout.reference} does not run here: {problems[0]}"
+            needs = "; it may need other packages than are installed here" if "ModuleNotFound" in problems[0] else ""
+            self._problem = f"broken base: {self._checkout.reference} does not run here: {problems[0]}{needs}"
         return found
 
     @property

@@ -31,8 +31,16 @@ def test_wider(batchguard):
 @pytest.mark.batchguard(4, 8)
 def test_new(batchguard):
     tiny.train(batchguard)
+
+@pytest.mark.batchguard(4, 8)
+def test_no_longer_trains(batchguard):
+    with open("trainings", "a") as file:
+        file.write("one ")
+    raise ValueError("the head's own fault")
 """
-BASE = HEAD.replace("test_new", "test_gone")
+BASE = HEAD.replace("test_new", "test_gone").replace(
+    'raise ValueError("the head\'s own fault")', "tiny.train(batchguard)"
+)
 EDITABLE = """
 import importlib.util
 import sys
@@ -98,6 +106,14 @@ def test_head_is_judged_by_the_base(run):
     assert "parameters 3,403 → 54,403" in failure
 
 
+def test_head_that_does_not_run_is_broken_and_run_once(run, project):
+    failure = text_of(run.section("test_no_longer_trains[b4-8x8]"))
+
+    assert "ValueError: the head's own fault" in failure
+    assert "base" not in failure
+    assert (project.folder / "trainings").read_text() == "one "
+
+
 def test_case_on_one_side_only_is_listed(run):
     summary = text_of(run.summary())
 
@@ -123,7 +139,7 @@ def test_base_that_does_not_run_is_no_regression(new_project):
 
     assert run.exit_code == pytest.ExitCode.OK
     assert "broken base: HEAD does not run here" in text_of(run.summary())
-    assert "no_such_package" in text_of(run.summary())
+    assert "'no_such_package'; it may need other packages than are installed here" in text_of(run.summary())
 
 
 def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
