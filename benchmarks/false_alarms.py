@@ -2,8 +2,8 @@
 
     python benchmarks/false_alarms.py [BLOCKS]
 
-A block trains every case once, in fresh processes, unchanged and slowed down by a known share, on a quiet machine and
-then beside a process that burns one core at random intervals. Blocks are appended to
+A block trains every case once, in fresh processes, on a quiet machine and then beside a process that burns one core
+at random intervals; every fourth block trains it slowed down by known shares too. Blocks are appended to
 benchmarks/results/false_alarms.jsonl as soon as they are measured, so that a run that was ended goes on where it was;
 100 blocks unless told otherwise. Then every block is judged, as a run with up to three attempts, against baselines
 made of five others, and benchmarks/results/false_alarms.md is written with a plot, for which matplotlib is needed.
@@ -39,12 +39,14 @@ MEASURED = RESULTS / "false_alarms.jsonl"
 BLOCKS = 100
 CONDITIONS = ("quiet", "noisy")
 SLOWDOWNS = (0.0, 0.15, 0.2)
+CASES = 3
+PLANTED_EVERY = 4
 
 GUARDS = """
 import pytest
 from slow_training import slow_down
 
-SLOWDOWNS = pytest.mark.parametrize("slowdown", [0.0, 0.15, 0.2])
+SLOWDOWNS = pytest.mark.parametrize("slowdown", {slowdowns})
 
 @SLOWDOWNS
 @pytest.mark.batchguard(cases=[(64, 32), (32, 96)])
@@ -149,14 +151,17 @@ def measured() -> list[dict[str, Any]]:
     return [json.loads(line) for line in MEASURED.read_text(encoding="utf-8").splitlines()]
 
 
+def _slowdowns(block: int) -> tuple[float, ...]:
+    return SLOWDOWNS if block % PLANTED_EVERY == 0 else SLOWDOWNS[:1]
+
+
 def collect(blocks: int) -> None:
     """Measure the blocks that are missing; a block that was cut off is measured anew."""
-    per_block = len(SLOWDOWNS) * 3
     lines = measured()
     whole = {
         key
         for key, group in itertools.groupby(lines, lambda line: (line["condition"], line["block"]))
-        if len(list(group)) == per_block
+        if len(list(group)) == CASES * len(_slowdowns(key[1]))
     }
     kept = [line for line in lines if (line["condition"], line["block"]) in whole]
     MEASURED.parent.mkdir(exist_ok=True)
@@ -171,7 +176,8 @@ def collect(blocks: int) -> None:
 def collect_block(condition: str, block: int) -> int:
     """Measure one block; return pytest's exit code."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "test_guards.py").write_text(GUARDS, encoding="utf-8")
+        guards = GUARDS.replace("{slowdowns}", repr(_slowdowns(block)))
+        Path(folder, "test_guards.py").write_text(guards, encoding="utf-8")
         Path(folder, "pytest.ini").write_text(
             f"[pytest]\npythonpath = {SAMPLE_PROJECT} {Path(__file__).parent}\n", encoding="utf-8"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pytest_batchguard.core.model import Baseline, Measurement, ModelFingerprint, Provenance
+from pytest_batchguard.core.units import format_change
 
 _LABELS = {
     "tensorflow": "TensorFlow",
@@ -19,6 +20,7 @@ _LABELS = {
     "trainable": "trainable parameters",
 }
 _NOT_A_CHANGE = {"date"}
+_SHARE_IN_SLOWDOWN = 0.5
 
 
 def explain_changes(baseline: Baseline, measurement: Measurement) -> tuple[str, ...]:
@@ -27,6 +29,32 @@ def explain_changes(baseline: Baseline, measurement: Measurement) -> tuple[str, 
         *_differences(baseline.model, measurement.model),
         *_differences(baseline.recorded_with, measurement.provenance),
     )
+
+
+def explain_slowdown(baseline: Baseline, measurement: Measurement) -> str:
+    """Return which part of a slower step became slower, or an empty text where that is not known.
+
+    Input pipeline and model were timed alone, then and now. Their times are counted in the yardsticks of their own
+    measurement, (part ÷ step) × pace, so that a slower machine is no slower part. A part is named where it grew by at
+    least half as much as the step.
+    """
+    then, now = baseline.breakdown, measurement.breakdown
+    if not (then and now and baseline.throughput and measurement.throughput):
+        return ""
+    slowdown = measurement.throughput.pace / baseline.throughput.pace
+    parts = {"model": (then.model_seconds, now.model_seconds)}
+    if then.pipeline_seconds is not None and now.pipeline_seconds is not None:
+        parts = {"input pipeline": (then.pipeline_seconds, now.pipeline_seconds), **parts}
+    ratios = {
+        f"the {name}": (after / now.step_seconds) / (before / then.step_seconds) * slowdown
+        for name, (before, after) in parts.items()
+    }
+    least = 1 + _SHARE_IN_SLOWDOWN * (slowdown - 1)
+    slower = " and ".join(f"{name} ({format_change(ratio)})" for name, ratio in ratios.items() if ratio >= least)
+    others = " and ".join(f"{name} ({format_change(ratio)})" for name, ratio in ratios.items() if ratio < least)
+    if not slower:
+        return f"timed alone, {others} did not become slower"
+    return f"timed alone, {slower} became slower" + (f", {others} did not" if others else "")
 
 
 def _differences(before: ModelFingerprint | Provenance, after: ModelFingerprint | Provenance) -> list[str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pytest_batchguard.core.explain import explain_changes
+from pytest_batchguard.core.explain import explain_changes, explain_slowdown
 from pytest_batchguard.core.model import (
     Baseline,
     Check,
@@ -62,7 +62,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
     return Judgement(
         verdict=verdict,
         checks=checks,
-        reason=_reason(verdict, checks, measurement),
+        reason=_reason(verdict, checks, measurement, baseline),
         notes=(*_notes(measurement, baseline, limits), *_improvements(measurement, baseline, limits)),
         changes=explain_changes(baseline, measurement) if baseline else (),
     )
@@ -200,7 +200,7 @@ def _against(quantity: str, measured: float, accepted: float, allowance: float) 
     return Check(quantity, measured, limit, verdict, accepted, allowance)
 
 
-def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measurement) -> str:
+def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measurement, baseline: Baseline | None) -> str:
     if verdict is Verdict.PASSED:
         return ""
     if verdict is Verdict.INCONCLUSIVE:
@@ -216,7 +216,9 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measuremen
             phrases.append(
                 f"{quantity.label} {quantity.format(check.measured)}, allowed is {bound} {quantity.format(check.limit)}"
             )
-    return "; ".join(phrases)
+            if check.quantity == "pace" and baseline:
+                phrases.append(explain_slowdown(baseline, measurement))
+    return "; ".join(filter(None, phrases))
 
 
 def _doubt(check: Check, measurement: Measurement) -> str:

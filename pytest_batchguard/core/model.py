@@ -278,6 +278,7 @@ class Baseline:
     loss: LossFigures | None = None
     model: ModelFingerprint = field(default_factory=ModelFingerprint)
     recorded_with: Provenance = field(default_factory=Provenance)
+    breakdown: Breakdown | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
-from pytest_batchguard.core.model import Baseline, Measurement
+from pytest_batchguard.core.model import Baseline, Breakdown, Measurement
 from pytest_batchguard.core.statistics import relative_spread
 from pytest_batchguard.core.units import format_bytes, format_percent
 
@@ -52,7 +52,19 @@ def combine(measurements: Sequence[Measurement]) -> Baseline:
             images_per_second=median(figure.images_per_second for figure in figures),
             spread=relative_spread(paces),
         )
-    return Baseline(memory, throughput, last.loss, last.model, last.provenance)
+    return Baseline(memory, throughput, last.loss, last.model, last.provenance, _usual_breakdown(measurements))
+
+
+def _usual_breakdown(measurements: Sequence[Measurement]) -> Breakdown | None:
+    breakdowns = [measurement.breakdown for measurement in measurements if measurement.breakdown]
+    if not breakdowns:
+        return None
+    pipelines = [each.pipeline_seconds for each in breakdowns if each.pipeline_seconds is not None]
+    return Breakdown(
+        pipeline_seconds=median(pipelines) if pipelines else None,
+        model_seconds=median(each.model_seconds for each in breakdowns),
+        step_seconds=median(each.step_seconds for each in breakdowns),
+    )
 
 
 def _apart(label: str, shown: Iterable[str], spread: float, largest: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from pytest_batchguard.measure.contention import CpuTimes
@@ -76,6 +77,11 @@ class AnsweringMeter:
     def images_per_second(self) -> float:
         """What the last window says, for showing progress; not a number before the second step."""
         return self.batch_size / (self._windows[-1] if self._windows else self._step_seconds)
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Mean seconds a step in the windows; `None` before there is one."""
+        return fmean(self._windows) if self._windows else None
 
     @property
     def _window_steps(self) -> int:

@@ -122,6 +122,11 @@ class ThroughputMeter:
         seconds = self._windows[-1] if self._windows else self._step_seconds
         return self.batch_size / seconds
 
+    @property
+    def step_seconds(self) -> float | None:
+        """Mean seconds a step in the windows; `None` before there is one."""
+        return fmean(self._windows) if self._windows else None
+
     def figures(self) -> ThroughputFigures:
         """Return what the windows yielded; call it when `step_ended` has returned true."""
         judged = self._judged()

@@ -195,4 +195,4 @@ def _baseline(base: Measurement, head: Measurement) -> Baseline:
     if head.throughput is not None:
         rate = base.batch_size / median(head.throughput.yardstick_seconds)
         throughput = ThroughputFigures(images_per_second=rate, pace=1.0, yardstick=head.throughput.yardstick)
-    return Baseline(base.memory, throughput, base.loss, base.model, base.provenance)
+    return Baseline(base.memory, throughput, base.loss, base.model, base.provenance, base.breakdown)

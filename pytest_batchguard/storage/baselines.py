@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 SCHEMA = 1
 _TOP_LEVEL = ("schema", "device", "cases")
-_PARTS = ("memory", "throughput", "loss", "model", "recorded_with")
+_PARTS = ("memory", "throughput", "breakdown", "loss", "model", "recorded_with")
 _NOT_STORED = {
     "memory": ("host_peak_bytes", "device_used_bytes", "other_processes"),
     "throughput": (
@@ -42,6 +42,11 @@ _NOT_STORED = {
         "contention",
         "thermally_limited",
     ),
+}
+_ABOVE_ZERO = {
+    "memory": ("peak_bytes",),
+    "throughput": ("images_per_second", "pace"),
+    "breakdown": ("pipeline_seconds", "model_seconds", "step_seconds"),
 }
 _LOCK_SECONDS = 30
 _WIDE = 1_000_000
@@ -285,11 +290,12 @@ def _refuse_duplicates(path: Path, node: Any) -> None:
 def _baseline(path: Path, root: Any, node_id: str, entry: Any) -> Baseline:
     keys = ("cases", node_id)
     baseline = _checked(path, root, Baseline, _with_text_dates(entry), keys)
-    for part, figure in (("memory", "peak_bytes"), ("throughput", "images_per_second"), ("throughput", "pace")):
-        figures = getattr(baseline, part)
-        if figures is not None and not 0 < getattr(figures, figure) < math.inf:
-            found = f"found {getattr(figures, figure)}, allowed: a number above 0"
-            raise BaselineFileError(_located(path, root, (*keys, part, figure), found))
+    for part, names in _ABOVE_ZERO.items():
+        for name in names:
+            figure = getattr(getattr(baseline, part), name, None)
+            if figure is not None and not 0 < figure < math.inf:
+                found = f"found {figure}, allowed: a number above 0"
+                raise BaselineFileError(_located(path, root, (*keys, part, name), found))
     return baseline
 
 

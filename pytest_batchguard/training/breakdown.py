@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import fmean
 
 from pytest_batchguard.core.model import Breakdown, Measurement
 from pytest_batchguard.training.source import Source
@@ -64,15 +63,15 @@ def pipeline_seconds(source: Source) -> float | None:
     return None
 
 
-def add(measurement: Measurement, pipeline: float | None, model: float | None) -> Measurement:
-    """Return `measurement` with the breakdown of its step time.
+def add(measurement: Measurement, step: float | None, pipeline: float | None, model: float | None) -> Measurement:
+    """Return `measurement` with the breakdown of its step time, where both steps and model were timed.
 
     Args:
-        measurement: With throughput.
+        measurement: Without one.
+        step: Mean seconds a step as it trains; `None` where the steps were not timed.
         pipeline: Seconds a batch of the pipeline alone; `None` where it was not measured.
-        model: Seconds a step of the model alone; `None` where it was not measured, and then there is no breakdown.
+        model: Seconds a step of the model alone; `None` where it was not measured.
     """
-    if measurement.throughput is None or model is None:
+    if step is None or model is None:
         return measurement
-    step = fmean(measurement.throughput.step_seconds)
     return replace(measurement, breakdown=Breakdown(pipeline, model, step))

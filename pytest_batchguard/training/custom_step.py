@@ -56,10 +56,10 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
         ),
         [float(loss) for loss in recorder.losses],
     )
-    if measurement.throughput is None:
+    if recorder.step_seconds is None:
         return measurement
     recorder.phase = "timing the model alone"
-    return breakdown.add(measurement, pipeline_seconds, _step_seconds(step, first_batch))
+    return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, _step_seconds(step, first_batch))
 
 
 def _checked(loss: Any) -> Any:

@@ -69,10 +69,10 @@ def train(
         ),
         steps.loss_curve(),
     )
-    if measurement.throughput is None:
+    if recorder.step_seconds is None:
         return measurement
     model_seconds = _model_seconds(model, source, recorder)
-    return breakdown.add(measurement, pipeline_seconds, model_seconds)
+    return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
 
 
 class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types

@@ -111,6 +111,11 @@ class Recorder:
             loss=loss_figures(judged) if self._throughput else None,
         )
 
+    @property
+    def step_seconds(self) -> float | None:
+        """Mean seconds a step in the windows; `None` where there were none."""
+        return self._throughput.step_seconds if self._throughput else None
+
     def _throughput_figures(self) -> ThroughputFigures | None:
         if not isinstance(self._throughput, ThroughputMeter):
             return None

@@ -88,6 +88,8 @@ def test_slower_pipeline_is_a_throughput_regression_that_names_the_pipeline(proj
     assert (run.exit_code, run.failures) == (1, 1), run.output
     assert "regressed: pace" in run.output
     assert "input-bound" in run.output
+    failure = " ".join(run.output.split())
+    assert re.search(r"timed alone, the input pipeline \(\+\d+ %\) became slower, the model \(.*? %\) did not", failure)
 
 
 def test_frozen_optimizer_no_longer_learns(project):

@@ -1,6 +1,8 @@
-from pytest_batchguard.core.explain import explain_changes
+import pytest
+
+from pytest_batchguard.core.explain import explain_changes, explain_slowdown
 from pytest_batchguard.core.model import ModelFingerprint, Provenance
-from tests.unit.samples import baseline, full_baseline, measurement
+from tests.unit.samples import baseline, breakdown, full_baseline, measurement, throughput
 
 
 def explain(model=(None, None), provenance=(None, None)):
@@ -58,3 +60,41 @@ def test_zero_is_known():
 
 def test_date_is_no_change():
     assert explain(provenance=(Provenance(date="2026-01-01"), Provenance(date="2026-01-02"))) == ()
+
+
+def slowdown(then, now, pace=2.5):
+    return explain_slowdown(baseline(breakdown=then), measurement(throughput=throughput(pace), breakdown=now))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "model", "explained"),
+    [
+        (0.1, 0.05, "the input pipeline (+25 %) became slower, the model (+0.0 %) did not"),
+        (0.08, 0.0625, "the model (+25 %) became slower, the input pipeline (+0.0 %) did not"),
+        (0.1, 0.0625, "the input pipeline (+25 %) and the model (+25 %) became slower"),
+        (0.08, 0.05, "the input pipeline (+0.0 %) and the model (+0.0 %) did not become slower"),
+        (0.09, 0.05, "the input pipeline (+12 %) became slower, the model (+0.0 %) did not"),
+        (0.0899, 0.05, "the input pipeline (+12 %) and the model (+0.0 %) did not become slower"),
+    ],
+)
+def test_part_that_grew_by_half_as_much_as_the_step_became_slower(pipeline, model, explained):
+    then, now = breakdown(0.05, 0.1, 0.08), breakdown(model, 0.125, pipeline)
+
+    assert slowdown(then, now) == f"timed alone, {explained}"
+
+
+def test_slower_machine_makes_no_part_slower():
+    then, now = breakdown(0.05, 0.1, 0.08), breakdown(0.1, 0.25, 0.2)
+
+    assert slowdown(then, now) == "timed alone, the input pipeline (+25 %) became slower, the model (+0.0 %) did not"
+
+
+def test_pipeline_that_was_not_timed_is_not_mentioned():
+    then, now = breakdown(0.05, 0.1, None), breakdown(0.0625, 0.125, 0.08)
+
+    assert slowdown(then, now) == "timed alone, the model (+25 %) became slower"
+
+
+@pytest.mark.parametrize(("then", "now"), [(None, breakdown()), (breakdown(), None)])
+def test_without_both_timings_nothing_is_known_of_the_parts(then, now):
+    assert slowdown(then, now) == ""

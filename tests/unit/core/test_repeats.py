@@ -1,8 +1,8 @@
 import pytest
 
-from pytest_batchguard.core.model import LossFigures, ModelFingerprint, Provenance
+from pytest_batchguard.core.model import Breakdown, LossFigures, ModelFingerprint, Provenance
 from pytest_batchguard.core.repeats import combine, disagreement
-from tests.unit.samples import loss, measurement, memory, throughput
+from tests.unit.samples import breakdown, loss, measurement, memory, throughput
 
 
 def with_peaks(*peaks):
@@ -94,3 +94,17 @@ def test_baseline_keeps_loss_model_and_provenance_of_the_last_measurement():
 def test_what_was_not_measured_is_not_in_the_baseline():
     accepted = combine([measurement(memory=None, throughput=None, loss=None)])
     assert (accepted.memory, accepted.throughput, accepted.loss) == (None, None, None)
+
+
+def test_times_of_the_parts_are_medians():
+    repeats = [measurement(breakdown=breakdown(model, step, 0.02)) for model, step in [(1, 9), (2, 7), (3, 8)]]
+
+    assert combine(repeats).breakdown == Breakdown(0.02, 2, 8)
+
+
+def test_pipeline_that_could_not_be_timed_stays_unknown():
+    assert combine([measurement(breakdown=breakdown(1, 2, None))] * 3).breakdown == Breakdown(None, 1, 2)
+
+
+def test_times_of_the_parts_are_not_recorded_where_there_are_none():
+    assert combine([measurement()]).breakdown is None

@@ -178,6 +178,8 @@ def test_entry_that_is_empty_is_refused_with_its_line(path):
     "line",
     [
         "memory: {peak_bytes: 0}",
+        "breakdown: {pipeline_seconds: 0.1, model_seconds: 0.0, step_seconds: 0.2}",
+        "breakdown: {pipeline_seconds: -1.0, model_seconds: 0.1, step_seconds: 0.2}",
         "throughput: {images_per_second: 5.0, pace: 0.0, yardstick: 1}",
         "throughput: {images_per_second: 0.0, pace: 1.0, yardstick: 1}",
         "throughput: {images_per_second: 5.0, pace: .nan, yardstick: 1}",

@@ -65,7 +65,7 @@ def test_device_is_stored_without_what_is_not_its_identity(path):
 def test_each_part_of_an_entry_is_one_line_in_the_order_of_the_design(path):
     baselines.update(path, GPU, {FIRST: full_baseline()})
     parts = [line.partition(":")[0].strip() for line in path.read_text().splitlines()[5:]]
-    assert parts == ["memory", "throughput", "loss", "model", "recorded_with"]
+    assert parts == ["memory", "throughput", "breakdown", "loss", "model", "recorded_with"]
 
 
 def test_figures_are_rounded_to_what_is_significant(path):
