@@ -102,7 +102,8 @@ def test_file_has_the_outline_that_other_programs_may_rely_on(written):
     assert list(written) == ["schema", "device", "cases"]
     assert written["schema"] == 1
     assert written["device"] == {"key": DEVICE.key, "name": DEVICE.name, "memory_bytes": DEVICE.memory_bytes}
-    assert list(written["cases"][SMALL]) == ["memory", "throughput", "loss", "model", "recorded_with"]
+    parts = ["memory", "throughput", "breakdown", "loss", "model", "recorded_with"]
+    assert list(written["cases"][SMALL]) == parts
 
 
 def test_entry_holds_the_figures_under_their_names(written):
@@ -111,6 +112,7 @@ def test_entry_holds_the_figures_under_their_names(written):
     assert case["memory"]["peak_bytes"] > 0
     assert set(case["memory"]) == {"peak_bytes", "spread"}
     assert set(case["throughput"]) == {"images_per_second", "pace", "yardstick", "spread"}
+    assert set(case["breakdown"]) == {"pipeline_seconds", "model_seconds", "step_seconds"}
     assert case["loss"]["first"] > case["loss"]["last"]
     assert 0 < case["loss"]["decrease"] < 1
     assert len(case["loss"]["curve"]) == 6
