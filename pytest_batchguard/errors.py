@@ -5,8 +5,10 @@
     BatchguardError
     ├── ConfigurationError    an option, an ini key or a marker argument that cannot be used
     ├── BaselineFileError     a baselines file that cannot be read or written
+    ├── TuningFileError       the file that tuning writes cannot be read or written
     ├── DeviceError           the device asked for is not there
     ├── GuardError            the guard itself is at fault: it never trains, its data has no batch, …
+    │   └── DataTooSmallError     the data has fewer images than a batch
     └── IsolationError        the process of a case could not be started or spoken to
 """
 
@@ -25,12 +27,29 @@ class BaselineFileError(BatchguardError):
     """A baselines file cannot be read or written; names the file, and the line and key where there is one."""
 
 
+class TuningFileError(BatchguardError):
+    """The file that tuning writes cannot be read or written; names the file."""
+
+
 class DeviceError(BatchguardError):
     """The device asked for is not there; says which devices are."""
 
 
 class GuardError(BatchguardError):
     """The guard itself is at fault, so that nothing can be said of the training."""
+
+
+class DataTooSmallError(GuardError):
+    """The data has fewer images than a batch.
+
+    Args:
+        message: For people.
+        images: At most how many it has.
+    """
+
+    def __init__(self, message: str, images: int) -> None:
+        super().__init__(message)
+        self.images = images
 
 
 class IsolationError(BatchguardError):

@@ -92,6 +92,7 @@ class MemoryFigures:
 
     Attributes:
         peak_bytes: The framework allocator's peak bytes in use.
+        held_bytes: In use between two steps at the end of the training: weights, optimizer slots, a batch.
         host_peak_bytes: The process's peak resident size on the host.
         reserved_bytes: What the process held of the device by NVML; `None` where NVML does not say.
         device_used_bytes: What everybody held of the device by NVML at the end.
@@ -105,6 +106,7 @@ class MemoryFigures:
     device_used_bytes: int | None = None
     other_processes: int | None = None
     spread: float | None = None
+    held_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,7 @@ class Measurement:
         steps: How many training steps the loss was followed for.
         retraces: Tracings of the training function in steady state; `None` where they cannot be seen.
         notes: Remarks for people, such as a card shared with others.
+        data_images: At most how many images the data has; `None` where it does not say.
     """
 
     batch_size: int
@@ -263,6 +266,7 @@ class Measurement:
     retraces: int | None = None
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
+    data_images: int | None = None
 
     def with_memory_of(self, other: Measurement) -> Measurement:
         """Return this measurement with the memory figures that another pass took."""

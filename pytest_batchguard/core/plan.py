@@ -13,22 +13,25 @@ from pytest_batchguard.core.model import Case, Device, MemoryFigures
 class Pass(enum.Enum):
     """Which figures a process takes.
 
-    On the CPU memory wants a process of its own (see `measure.memory`); on a GPU one process takes all.
+    On the CPU memory wants a process of its own (see `measure.memory`); on a GPU one process takes all. The last two
+    are for choosing a batch size: the gradient's noise, and a training that ends with a validation.
     """
 
     MEMORY = "memory"
     THROUGHPUT = "throughput"
     WHOLE = "whole"
+    NOISE = "noise"
+    TRIAL = "trial"
 
     @property
     def takes_memory(self) -> bool:
         """Whether the peak is measured and the budget enforced."""
-        return self is not Pass.THROUGHPUT
+        return self in {Pass.MEMORY, Pass.WHOLE}
 
     @property
     def takes_throughput(self) -> bool:
         """Whether speed and loss are measured."""
-        return self is not Pass.MEMORY
+        return self in {Pass.THROUGHPUT, Pass.WHOLE}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Plan:
         budget_bytes: What the allocator may hand out; `None` for all there is.
         memory: What the memory pass found, so that the test sees one whole measurement.
         answers: Whether it trains beside another process, a window of steps whenever its parent asks.
+        is_probe: Whether the sizes are not the test's own, so that it ends with its training.
+        yardstick_case: The yardstick's sizes, where they are not the case's.
+        trial_images: How many images a trial trains on.
+        learning_rate_factor: What a trial multiplies the project's own learning rate by.
     """
 
     case: Case
@@ -58,6 +65,15 @@ class Plan:
     budget_bytes: int | None = None
     memory: MemoryFigures | None = None
     answers: bool = False
+    is_probe: bool = False
+    yardstick_case: Case | None = None
+    trial_images: int = 0
+    learning_rate_factor: float = 1.0
+
+    @property
+    def has_cpu_pool(self) -> bool:
+        """Whether the process has the CPU's memory from one pool, as the memory pass wants it there."""
+        return self.kind is Pass.MEMORY and not self.device.is_gpu
 
 
 @dataclass(frozen=True)

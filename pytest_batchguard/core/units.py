@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from typing import Any
 
 from pytest_batchguard.errors import ConfigurationError
 
@@ -110,6 +111,17 @@ def format_loss(loss: float) -> str:
 def round_significant(number: float, digits: int = 4) -> float:
     """Round to significant digits; what is not finite stays as it is."""
     return float(f"{number:.{digits}g}") if math.isfinite(number) else number
+
+
+def round_figures(value: Any) -> Any:
+    """Round every float in plain data to significant digits."""
+    if isinstance(value, float):
+        return round_significant(value)
+    if isinstance(value, dict):
+        return {key: round_figures(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [round_figures(item) for item in value]
+    return value
 
 
 def format_number(number: float) -> str:

@@ -18,6 +18,7 @@ MEMORY_PASS_STEPS = 6
 """Training steps of a memory pass: optimizer slots exist after the first, the peak is reached by the third."""
 
 _MIB = 2**20
+_FIRST_REGION = 2 * _MIB
 _LARGEST_REGION = 4 * 2**30
 _REGION_SHARE = 0.9
 
@@ -35,11 +36,11 @@ def region_bytes(limit_bytes: int, peak_so_far: int) -> int:
     """Return how much to reserve so that what follows comes out of one region; its pages are never touched.
 
     Args:
-        limit_bytes: What the allocator may hand out.
-        peak_so_far: Its peak bytes in use, of the model's weights say. A pool that grew by doubling holds at most
-            twice as much, which the new region cannot have.
+        limit_bytes: What the allocator may hand out, in whole MiB.
+        peak_so_far: Its peak bytes in use, of the model's weights say. A pool that began with 2 MiB and grew by
+            doubling holds at most twice as much and twice its beginning, which the new region cannot have.
     """
-    free = limit_bytes - 2 * peak_so_far
+    free = limit_bytes // _MIB * _MIB - 2 * peak_so_far - 2 * _FIRST_REGION
     return max(0, int(min(free * _REGION_SHARE, _LARGEST_REGION)))
 
 
@@ -50,10 +51,12 @@ class MemoryMeter:
     Attributes:
         reset: Forgets the peak so far.
         read_peak: Returns the peak bytes in use since the last reset.
+        read_held: Returns the bytes in use now.
     """
 
     reset: Callable[[], None]
     read_peak: Callable[[], int]
+    read_held: Callable[[], int]
 
     def start(self) -> None:
         """Begin at what is in use now."""

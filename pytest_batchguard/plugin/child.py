@@ -16,6 +16,7 @@ import pytest
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Parent, Plan
+from pytest_batchguard.plugin import code_state
 from pytest_batchguard.plugin.place import imported_from
 
 ACTIVE = pytest.StashKey[tuple[Plan, Parent]]()
@@ -160,9 +161,12 @@ class ChildPlugin:
         self._send({"kind": "report", "report": plain})
 
     def pytest_sessionfinish(self) -> None:
-        """Send what was imported from the wrong tree."""
+        """Send what was imported from the wrong tree, and of a probe what all of it was made of."""
+        assert self._config is not None  # noqa: S101 -- configured before anything runs
+        if self._assignment.plan.is_probe:
+            self._send({"kind": "sources", "hashes": code_state.hashes(self._config)})
         tree = self._assignment.foreign_tree
-        foreign = imported_from(tree) if tree is not None else []
+        foreign = sorted(imported_from(tree)) if tree is not None else []
         if foreign:
             self._send({"kind": "foreign-modules", "names": foreign})
 

@@ -38,6 +38,7 @@ class Attempt:
         output: The end of what a process that died had written.
         base: What the other side of a comparison yielded; `None` where nothing is compared with.
         base_problem: Why there is no base, though one was asked for.
+        findings: What else it found out, by the kind of the message: `noise`, `trial`, `sources`.
         foreign_modules: What was imported from another tree than the one it was to run in.
     """
 
@@ -47,6 +48,7 @@ class Attempt:
     output: str = ""
     base: Baseline | None = None
     base_problem: str = ""
+    findings: dict[str, dict[str, Any]] = field(default_factory=dict)
     foreign_modules: list[str] = field(default_factory=list)
 
 
@@ -102,6 +104,8 @@ class Conversation:
             self.attempt.measurement = from_plain(Measurement, message["measurement"])
         elif kind == "warning":
             self.attempt.warnings.append(message)
+        elif kind in {"noise", "trial", "sources"}:
+            self.attempt.findings[kind] = message
         elif kind == "foreign-modules":
             self.attempt.foreign_modules = [str(name) for name in message["names"]]
         elif kind == "collection-error":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 
 from pytest_batchguard.core.model import Device, Failure, FailureKind, Measurement
 from pytest_batchguard.core.plain import to_plain
-from pytest_batchguard.core.plan import Parent, Plan
-from pytest_batchguard.errors import GuardError
+from pytest_batchguard.core.plan import Parent, Pass, Plan
+from pytest_batchguard.errors import DataTooSmallError, GuardError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-MEMORY_TAKEN = "batchguard: memory is measured; the rest of the test runs with the throughput pass"
+TAKEN = "batchguard: this process has measured what it was started for"
 
 
 class BatchGuard:
@@ -62,8 +63,12 @@ class BatchGuard:
 
         def run() -> Measurement:
             __tracebackhide__ = True
-            from pytest_batchguard.training import keras_fit
+            from pytest_batchguard.training import gradients, keras_fit, trial
 
+            if self._plan.kind is Pass.NOISE:
+                return gradients.sample(model, data, callbacks, self._plan, self._parent)
+            if self._plan.kind is Pass.TRIAL:
+                return trial.train(model, data, validation_data, callbacks, self._plan, self._parent)
             return keras_fit.train(model, data, validation_data, callbacks, self._plan, self._parent)
 
         return self._measure(run)
@@ -99,13 +104,14 @@ class BatchGuard:
         try:
             measurement = run()
         except GuardError as error:
-            self._report(self._failed(Failure(FailureKind.ERROR, str(error))))
+            images = error.images if isinstance(error, DataTooSmallError) else None
+            self._report(replace(self._failed(Failure(FailureKind.ERROR, str(error))), data_images=images))
             raise GuardError(str(error)) from None
         except Exception as error:
             self._raise_for(error)
         self._report(measurement)
-        if not self._plan.kind.takes_throughput:
-            pytest.skip(MEMORY_TAKEN)
+        if self._plan.is_probe or not self._plan.kind.takes_throughput:
+            pytest.skip(TAKEN)
         return measurement
 
     def _raise_for(self, error: Exception) -> None:

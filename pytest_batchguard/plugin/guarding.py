@@ -94,7 +94,7 @@ class CaseGuarding:
         if measurement is not None:
             provenance = self.stamp.complete(measurement.provenance)
             attempt.measurement = replace(measurement, provenance=provenance)
-        problem = _problem(attempt)
+        problem = problem_of(attempt)
         if problem:
             known = attempt.measurement or Measurement(policy.case.batch_size, policy.case.image_size)
             attempt.measurement = replace(known, failure=Failure(FailureKind.ERROR, problem))
@@ -107,7 +107,7 @@ def _with_reason(judgement: Judgement, base_problem: str) -> Judgement:
     return judgement
 
 
-def _problem(attempt: Attempt) -> str:
+def problem_of(attempt: Attempt) -> str:
     """Return what is wrong with the guard itself where nothing else has said so, or an empty text."""
     if attempt.measurement is not None and attempt.measurement.failure is not None:
         return ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_batchguard.plugin.options import add_options, guards_run
+from pytest_batchguard.plugin.options import add_options, guards_run, value
 
 if TYPE_CHECKING:
     from pytest_batchguard.plugin.guard import BatchGuard
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker and, where guards run, start what runs them."""
     config.addinivalue_line("markers", _MARKER)
     if guards_run(config) and not _is_child(config):
-        from pytest_batchguard.plugin.session import start
+        from pytest_batchguard.plugin.start import start
 
         start(config)
 
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is not None:
         from pytest_batchguard.plugin.markers import parametrize
 
-        parametrize(metafunc, marker)
+        parametrize(metafunc, marker, tunes=value(metafunc.config, "batchguard_tune"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

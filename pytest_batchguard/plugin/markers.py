@@ -175,8 +175,15 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark) -> None:
-    """Turn one guard into its cases; what is wrong with its marker is a collection error."""
+def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark, *, tunes: bool) -> None:
+    """Turn one guard into its cases; what is wrong with its marker is a collection error.
+
+    Args:
+        metafunc: The guard.
+        marker: Its marker.
+        tunes: Whether batch sizes are to be found: then there is one case for each image size, with the first batch
+            size that is declared for it.
+    """
     name = metafunc.definition.nodeid
     if "batchguard" not in metafunc.fixturenames:
         pytest.fail(f"{name}: the guard does not take the fixture `batchguard`, so it cannot train", pytrace=False)
@@ -187,4 +194,9 @@ def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark) -> None:
         complaint = f"{name}: batchguard marker: {error}"
     if complaint:  # outside the handler, or pytest would show the error twice
         pytest.fail(complaint, pytrace=False)
-    metafunc.parametrize("batchguard", cases, ids=[case.id for case in cases], indirect=True)
+    if tunes:
+        cases = list({case.image_size: case for case in reversed(cases)}.values())[::-1]
+        ids = [str(case.image_size) for case in cases]
+    else:
+        ids = [case.id for case in cases]
+    metafunc.parametrize("batchguard", cases, ids=ids, indirect=True)

@@ -87,6 +87,12 @@ OPTIONS = (
     Option("batchguard_update_new", _switch, False, None, "the same, and record the cases that have no baseline"),
     Option("batchguard_prune", _switch, False, None, "after a green run, drop baselines whose case no longer exists"),
     Option("batchguard_against", str, None, "REF", "compare with this commit, trained in turn, and with no baselines"),
+    Option("batchguard_tune", _switch, False, None, "find what fits, what is fast, what learns, at each image size"),
+    Option("batchguard_tune_multiple", _count(1), 1, "N", "tune over multiples of N; tensor cores like 8"),
+    Option(
+        "batchguard_tune_time_limit", _seconds, 60.0, "SECONDS", "longest time for the trainings that are validated"
+    ),
+    Option("batchguard_tune_fresh", _switch, False, None, "tune from nothing, leaving aside what an earlier run found"),
     Option("batchguard_baselines", str, "batchguard-baselines", "DIR", "folder of the baselines, from the rootdir"),
     Option("batchguard_device", str, "auto", "DEVICE", "auto, cpu, gpu or gpu:N"),
     Option("batchguard_require_gpu", _switch, False, None, "stop unless there is a GPU to train on"),
@@ -111,7 +117,14 @@ OPTIONS = (
     ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
-_RUNNING = ("batchguard", "batchguard_update", "batchguard_update_new", "batchguard_prune", "batchguard_against")
+_RUNNING = (
+    "batchguard",
+    "batchguard_update",
+    "batchguard_update_new",
+    "batchguard_prune",
+    "batchguard_against",
+    "batchguard_tune",
+)
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -42,14 +42,17 @@ class Place:
         return tuple(folder if _is_installed(folder) else str(self.path(Path(folder).absolute())) for folder in folders)
 
 
-def imported_from(tree: str) -> list[str]:
-    """Return the imported modules whose source lies in a tree; installed packages and this plugin are none of it."""
-    found = []
+def imported_from(tree: str) -> dict[str, str]:
+    """Return name and file of the imported modules whose source lies in a tree.
+
+    Installed packages and this plugin are none of it.
+    """
+    found = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and Path(file).is_relative_to(tree) and not _is_installed(file) and not _is_ours(file):
-            found.append(name)
-    return sorted(found)
+            found[name] = file
+    return found
 
 
 def _is_ours(file: str) -> bool:

@@ -22,6 +22,7 @@ class ProgressLine:
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         is_drawn = self._reporter is not None and self._reporter.isatty
         self._writer = config.get_terminal_writer() if is_drawn else None
+        self._caption = ""
 
     def announce(self, text: str) -> None:
         """Write a line that stays, also where nothing is drawn."""
@@ -30,9 +31,14 @@ class ProgressLine:
             self._reporter.ensure_newline()
             self._reporter.write_line(text)
 
+    def caption(self, text: str) -> None:
+        """Put a text before all that is shown from now on."""
+        self._caption = f" {text}:" if text else ""
+        self._draw(self._caption)
+
     def show(self, message: dict[str, Any]) -> None:
         """Show phase, step and throughput of a progress message."""
-        text = f" {message['phase']} {message['step']}/{message['steps']}"
+        text = f"{self._caption} {message['phase']} {message['step']}/{message['steps']}"
         if "images_per_second" in message:
             text += f", {format_rate(message['images_per_second'])}"
         self._draw(text)

@@ -17,10 +17,13 @@ class ProvenanceStamp:
     Args:
         device: What the run trains on.
         rootdir: Inside the project's git repository, if it has one.
+
+    Attributes:
+        date: Of today, as in `2026-11-22`.
     """
 
     def __init__(self, device: Device, rootdir: Path) -> None:
-        self._date = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
+        self.date = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
         self._commit = _commit(rootdir)
         self._driver: str | None = None
         self._cuda: str | None = None
@@ -31,7 +34,7 @@ class ProvenanceStamp:
 
     def complete(self, provenance: Provenance) -> Provenance:
         """Return `provenance` with what the parent knows."""
-        return replace(provenance, date=self._date, commit=self._commit, driver=self._driver, cuda=self._cuda)
+        return replace(provenance, date=self.date, commit=self._commit, driver=self._driver, cuda=self._cuda)
 
 
 def _commit(rootdir: Path) -> str | None:

@@ -76,6 +76,20 @@ def has_failed(report: pytest.TestReport) -> bool:
     return (report.failed and _reason_of_xpass(report) is None) or (report.skipped and hasattr(report, "wasxfail"))
 
 
+def plain_report(item: pytest.Item) -> pytest.TestReport:
+    """Return the report of a guard that there is nothing to say against."""
+    return _empty_report(item, "call")
+
+
+def skip_report(item: pytest.Item, reason: str) -> pytest.TestReport:
+    """Return the report of a guard that skipped itself."""
+    path, line = _place(item)
+    report = _empty_report(item, "call")
+    report.outcome = "skipped"
+    report.longrepr = (path, line, reason)
+    return report
+
+
 def refusal_report(item: pytest.Item, reason: str) -> pytest.TestReport:
     """Return the failed report of a guard that cannot run at all."""
     report = _empty_report(item, "call")

@@ -105,7 +105,7 @@ class CaseRunner:
         attempt = conversation.attempt
         killed_before = _kernel_kills()
         try:
-            child = self._launchers[plan.kind].launch(job)
+            child = self.launch(job, plan.kind)
             ending = supervise(child, timeout_seconds, partial(conversation.take, child))
         except IsolationError as error:
             last_words = str(error).strip().splitlines()[-1]
@@ -126,6 +126,10 @@ class CaseRunner:
     def _kinds(self) -> tuple[Pass, ...]:
         return (Pass.WHOLE,) if self._device.is_gpu else (Pass.MEMORY, Pass.THROUGHPUT)
 
+    def _server_of(self, kind: Pass) -> Pass:
+        """Return the pass whose server starts a process; only the CPU's memory pass wants one of its own."""
+        return kind if kind in self._launchers else self._kinds()[-1]
+
     def _launcher(self, kind: Pass) -> Launcher:
         if not self._forks:
             return SpawnLauncher()
@@ -142,7 +146,7 @@ class CaseRunner:
         Raises:
             IsolationError: It could not be started.
         """
-        return self._launchers[kind].launch(job)
+        return self._launchers[self._server_of(kind)].launch(job)
 
     def conversation(self, start_beside: StartBeside) -> Conversation:
         """Return what takes the messages of one process."""
@@ -153,8 +157,8 @@ class CaseRunner:
         self._processes += 1
         place = Place(checkout)
         invocation = self._config.invocation_params
-        environment = _server_environment(plan.kind)
-        if plan.kind is Pass.MEMORY:
+        environment = _server_environment(self._server_of(plan.kind))
+        if plan.has_cpu_pool:
             environment |= cpu_allocator_environment(plan.budget_bytes or plan.device.memory_bytes)
         function = item.nodeid.partition("::")[2].partition("[")[0]
         captures = self._config.getoption("capture") != "no"
@@ -197,7 +201,7 @@ class CaseRunner:
             module_path=tuple(sys.path),
             output_path=self._path("yardstick"),
         )
-        return Companion(self._launchers[plan.kind].launch(job), _YARDSTICK_SECONDS)
+        return Companion(self.launch(job, plan.kind), _YARDSTICK_SECONDS)
 
 
 def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:

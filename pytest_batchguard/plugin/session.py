@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_batchguard.core.model import Baseline, CaseResult, Device
+from pytest_batchguard.core.model import Baseline, CaseResult
 from pytest_batchguard.core.units import format_bytes
-from pytest_batchguard.errors import BaselineFileError, BatchguardError, ConfigurationError, DeviceError
-from pytest_batchguard.measure.device import choose_device
+from pytest_batchguard.errors import BaselineFileError, ConfigurationError
 from pytest_batchguard.plugin import in_process, options
 from pytest_batchguard.plugin.against import Against
 from pytest_batchguard.plugin.guarding import CaseGuarding
@@ -21,24 +18,10 @@ from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
 from pytest_batchguard.plugin.reports import refusal_report, verdict_reports, with_session_teardown
 from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
+from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import json_file, terminal
 from pytest_batchguard.storage import baselines
 from pytest_batchguard.storage.checkout import check_out
-
-
-def start(config: pytest.Config) -> None:
-    """Prepare a run with guards; whatever is wrong with what was asked for ends it here.
-
-    Raises:
-        pytest.UsageError: Says what was found and what is allowed.
-    """
-    if config.getoption("collectonly"):
-        return
-    try:
-        session = GuardSession(config)
-    except BatchguardError as error:
-        raise pytest.UsageError(str(error)) from None
-    config.pluginmanager.register(session, "batchguard-session")
 
 
 class GuardSession:
@@ -55,8 +38,8 @@ class GuardSession:
         self._config = config
         self._option = partial(options.value, config)
         options.check_all(config)
-        _check_surroundings(config)
-        self._device = _device(config)
+        check_surroundings(config)
+        self._device = device_of(config)
         self._budget = session_budget(config, self._device)
         self._strict = bool(self._option("batchguard_strict"))
         directory = config.rootpath / self._option("batchguard_baselines")
@@ -96,7 +79,7 @@ class GuardSession:
         if self._checkout is not None:
             base = f"{self._checkout.reference} ({self._checkout.commit})"
             return [device, f"batchguard: against {base}, trained in turn; stored baselines are not used"]
-        folder = _relative(self._file.path.parent, self._config)
+        folder = relative(self._file.path.parent, self._config)
         cases = f"{len(self._file.cases)} cases" if self._file.path.exists() else "none yet"
         return [device, f"batchguard: baselines of this device in {folder}: {cases}"]
 
@@ -248,7 +231,7 @@ class GuardSession:
         return terminal.without_base_lines(self._results, gone, width)
 
     def _summary(self, width: int) -> list[str]:
-        file = _relative(self._file.path, self._config)
+        file = relative(self._file.path, self._config)
         if not self._results:
             lines = ["no guard was measured"]
         else:
@@ -259,30 +242,3 @@ class GuardSession:
 
 
 _WRITING = ("batchguard_update", "batchguard_update_new", "batchguard_prune")
-
-
-def _check_surroundings(config: pytest.Config) -> None:
-    if config.getoption("dist", "no") != "no" or config.getoption("numprocesses", None):
-        raise ConfigurationError(
-            "guards measure one case at a time, and pytest-xdist is asked to run tests side by side: "
-            "run them without -n, or with -n 0"
-        )
-    if importlib.util.find_spec("tensorflow") is None:
-        raise DeviceError("TensorFlow is not installed: pip install 'pytest-batchguard[cpu]' or '[gpu]'")
-
-
-def _device(config: pytest.Config) -> Device:
-    import os
-
-    try:
-        device = choose_device(options.value(config, "batchguard_device"), os.environ)
-    except BatchguardError as error:
-        raise DeviceError(f"{options.source(config, 'batchguard_device')}: {error}") from None
-    if options.value(config, "batchguard_require_gpu") and not device.is_gpu:
-        raise DeviceError(f"--batchguard-require-gpu: found {device.name}; a GPU is needed")
-    return device
-
-
-def _relative(path: Path, config: pytest.Config) -> str:
-    here = config.invocation_params.dir
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -6,23 +6,21 @@ byte of the file as it was; it writes a temporary file, syncs it and renames it,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from filelock import FileLock
 
 from pytest_batchguard.core.model import Baseline, Device
 from pytest_batchguard.core.plain import PlainDataError, from_plain, to_plain
-from pytest_batchguard.core.units import round_significant
+from pytest_batchguard.core.units import round_figures
 from pytest_batchguard.errors import BaselineFileError
+from pytest_batchguard.storage.whole_file import locked, replace_file
 
 _T = TypeVar("_T")
 
@@ -30,7 +28,7 @@ SCHEMA = 1
 _TOP_LEVEL = ("schema", "device", "cases")
 _PARTS = ("memory", "throughput", "breakdown", "loss", "model", "recorded_with")
 _NOT_STORED = {
-    "memory": ("host_peak_bytes", "device_used_bytes", "other_processes"),
+    "memory": ("held_bytes", "host_peak_bytes", "device_used_bytes", "other_processes"),
     "throughput": (
         "pace_low",
         "pace_high",
@@ -48,7 +46,6 @@ _ABOVE_ZERO = {
     "throughput": ("images_per_second", "pace"),
     "breakdown": ("pipeline_seconds", "model_seconds", "step_seconds"),
 }
-_LOCK_SECONDS = 30
 _WIDE = 1_000_000
 _LONGEST_SIMPLE_KEY = 1000  # YAML allows 1024 characters
 
@@ -113,18 +110,12 @@ def update(path: Path, device: Device, recorded: Mapping[str, Baseline], dropped
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(_lock_path(path), timeout=_LOCK_SECONDS):
+        with locked(path):
             text = _read_exactly(path) if path.exists() else ""
             _parse(path, text)
-            _replace_file(path, _edited(text, device, recorded, set(dropped)))
+            replace_file(path, _edited(text, device, recorded, set(dropped)))
     except OSError as error:
         raise BaselineFileError(f"{path}: cannot be written: {error}") from error
-
-
-def _lock_path(path: Path) -> Path:
-    """Return a lock file for `path` outside the project, so that none is left in the baselines folder."""
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"pytest-batchguard-{name}.lock"
 
 
 def _read_exactly(path: Path) -> str:
@@ -223,23 +214,13 @@ def _entry(node_id: str, baseline: Baseline, indent: str) -> str:
     parts = {part: {name: item for name, item in plain.get(part, {}).items() if item != []} for part in _PARTS}
     key = json.dumps(node_id, ensure_ascii=False) if _must_be_quoted(node_id) else node_id
     head = f"{indent}{key}:" if len(key) < _LONGEST_SIMPLE_KEY else f"{indent}? {key}\n{indent}:"
-    lines = [f"{indent}  {part}: {_flow(_rounded(figures))}" for part, figures in parts.items() if figures]
+    lines = [f"{indent}  {part}: {_flow(round_figures(figures))}" for part, figures in parts.items() if figures]
     return "\n".join([head, *lines]) + "\n"
 
 
 def _must_be_quoted(node_id: str) -> bool:
     shown = yaml.safe_dump(node_id, allow_unicode=True, width=_WIDE).splitlines()[0]
     return shown != node_id or len(node_id) >= _LONGEST_SIMPLE_KEY
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round_significant(value)
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return value
 
 
 def _flow(plain: dict[str, Any]) -> str:
@@ -333,18 +314,3 @@ def _line_of(root: Any, keys: tuple[str, ...]) -> int:
             node = node.value[int(key)]
             line = node.start_mark.line + 1
     return line
-
-
-def _replace_file(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_batchguard.core.model import Measurement
-from pytest_batchguard.core.plan import Parent, Pass, Plan
+from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.recorder import Recorder
@@ -37,7 +37,7 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
     tracings: list[int] = []
     complete = False
     recorder.start()
-    batches = itertools.repeat(first_batch) if plan.kind is Pass.MEMORY else source.batches()
+    batches = itertools.repeat(first_batch) if plan.has_cpu_pool else source.batches()
     for batch in batches:
         loss = _checked(step(batch))
         tracings.append(_tracing_count(step))
@@ -53,6 +53,7 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
             model=fingerprint.of_step(step, first_batch),
             provenance=runtime.provenance(),
             retraces=_retraces(step, tracings, plan.warmup),
+            data_images=source.most_images,
         ),
         [float(loss) for loss in recorder.losses],
     )

@@ -15,12 +15,13 @@ from typing import Any
 import keras
 
 from pytest_batchguard.core.model import Measurement
-from pytest_batchguard.core.plan import Parent, Pass, Plan
+from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import undo_running_mean
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import Source, open_source
+from pytest_batchguard.training.validation import evaluate
 
 VALIDATION_STEPS = 2
 """Validation batches run after the training, so that their memory counts."""
@@ -43,10 +44,7 @@ def train(
         GuardError: The model is not compiled, or the data has no batch of the declared size.
     """
     __tracebackhide__ = True
-    if not isinstance(model, keras.Model):
-        raise GuardError(f"train() was given a {type(model).__name__}; allowed is a compiled Keras model")
-    if not getattr(model, "compiled", False):
-        raise GuardError("the model is not compiled: call `model.compile(...)` before `batchguard.train(...)`")
+    check_model(model)
     source, first_batch = open_source(data, plan.case.batch_size)
     recorder = Recorder(plan, parent, int(getattr(model, "steps_per_execution", 1)))
     pipeline_seconds = breakdown.pipeline_seconds(source) if plan.kind.takes_throughput else None
@@ -57,7 +55,7 @@ def train(
     recorder.training_ended(complete=steps.complete)
     steps.forget_model()
     if validation_data is not None:
-        recorder.validation(lambda: _evaluate(model, validation_data, plan.case.batch_size))
+        recorder.validation(lambda: evaluate(model, validation_data, plan.case.batch_size, VALIDATION_STEPS))
 
     measurement = recorder.fill(
         Measurement(
@@ -66,6 +64,7 @@ def train(
             model=fingerprint.of_model(model, first_batch),
             provenance=runtime.provenance(),
             retraces=None if model.run_eagerly else steps.retraces(plan.warmup),
+            data_images=source.most_images,
         ),
         steps.loss_curve(),
     )
@@ -73,6 +72,18 @@ def train(
         return measurement
     model_seconds = _model_seconds(model, source, recorder)
     return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
+
+
+def check_model(model: Any) -> None:
+    """Make sure that a model can be trained.
+
+    Raises:
+        GuardError: It is no Keras model, or not compiled.
+    """
+    if not isinstance(model, keras.Model):
+        raise GuardError(f"train() was given a {type(model).__name__}; allowed is a compiled Keras model")
+    if not getattr(model, "compiled", False):
+        raise GuardError("the model is not compiled: call `model.compile(...)` before `batchguard.train(...)`")
 
 
 class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types
@@ -131,7 +142,7 @@ def _fit_arguments(source: Source, plan: Plan) -> dict[str, Any]:
     There the pipeline's buffers would lie in the measured pool, as many as prefetching happened to fill; on a GPU
     they lie in the host's memory.
     """
-    cached = source.cached() if plan.kind is Pass.MEMORY else None
+    cached = source.cached() if plan.has_cpu_pool else None
     return cached or source.fit_arguments()
 
 
@@ -145,16 +156,6 @@ def _loss_of(logs: Any) -> Any:
 def _is_running_mean(model: Any, last_reported: float) -> bool:
     means = [metric for metric in model.metrics if metric.name == "loss" and isinstance(metric, keras.metrics.Mean)]
     return any(float(metric.result()) == last_reported for metric in means)
-
-
-def _evaluate(model: Any, validation_data: Any, batch_size: int) -> None:
-    x, y, sample_weight = _unpack(validation_data)
-    sizes = {} if y is None else {"batch_size": batch_size}
-    model.evaluate(x, y, sample_weight=sample_weight, steps=VALIDATION_STEPS, verbose=0, **sizes)
-
-
-def _unpack(data: Any) -> tuple[Any, Any, Any]:
-    return keras.utils.unpack_x_y_sample_weight(data) if isinstance(data, tuple) else (data, None, None)
 
 
 def _model_seconds(model: Any, source: Source, recorder: Recorder) -> float | None:

@@ -45,6 +45,7 @@ class Recorder:
         self._last_progress = 0.0
         self._memory: MemoryMeter | None = None
         self._peaks: list[int] = []
+        self._held_bytes: int | None = None
         self._throughput: ThroughputMeter | AnsweringMeter | None = None
         self._thermally_limited: bool | None = None
 
@@ -68,7 +69,7 @@ class Recorder:
         self._show_progress()
         if self._throughput is None:
             float(loss)
-            return self._steps_seen >= MEMORY_PASS_STEPS
+            return self._steps_seen >= self._steps_wanted
         return self._throughput.step_ended(lambda: float(loss))
 
     def training_ended(self, *, complete: bool) -> None:
@@ -85,6 +86,7 @@ class Recorder:
                 "tf.data.Dataset, a PyDataset or arrays"
             )
         self._read_peak()
+        self._held_bytes = self._memory.read_held() if self._memory is not None else None
         self._thermally_limited = runtime.thermally_limited(self._plan)
 
     def validation(self, validate: Callable[[], object]) -> None:
@@ -106,7 +108,9 @@ class Recorder:
         return replace(
             measurement,
             steps=self._steps_seen,
-            memory=runtime.memory_figures(self._plan, max(self._peaks)) if self._peaks else self._plan.memory,
+            memory=runtime.memory_figures(self._plan, max(self._peaks), self._held_bytes)
+            if self._peaks
+            else self._plan.memory,
             throughput=self._throughput_figures(),
             loss=loss_figures(judged) if self._throughput else None,
         )

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from pytest_batchguard.core.model import MemoryFigures, Provenance
-from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.errors import DeviceError
 from pytest_batchguard.measure.memory import MemoryMeter, region_bytes
 from pytest_batchguard.measure.nvml import GpuUse, gpu_use, is_thermally_limited, opened_nvml
@@ -26,7 +26,7 @@ def configure(plan: Plan) -> None:
     """
     if not plan.device.is_gpu:
         tf.config.set_visible_devices([], "GPU")
-        if plan.kind is Pass.MEMORY:
+        if plan.has_cpu_pool:
             tf.config.threading.set_inter_op_parallelism_threads(1)
         return
     gpus = tf.config.list_physical_devices("GPU")
@@ -55,17 +55,19 @@ def memory_meter(plan: Plan) -> MemoryMeter:
     meter = MemoryMeter(
         reset=lambda: tf.config.experimental.reset_memory_stats(device),
         read_peak=lambda: int(tf.config.experimental.get_memory_info(device)["peak"]),
+        read_held=lambda: int(tf.config.experimental.get_memory_info(device)["current"]),
     )
-    if plan.kind is Pass.MEMORY:
+    if plan.has_cpu_pool:
         _reserve_region(region_bytes(plan.budget_bytes or plan.device.memory_bytes, meter.read_peak()))
     return meter
 
 
-def memory_figures(plan: Plan, peak_bytes: int) -> MemoryFigures:
+def memory_figures(plan: Plan, peak_bytes: int, held_bytes: int | None) -> MemoryFigures:
     """Return the peak with what NVML says of the card and what the host held."""
     use = _gpu_use(plan)
     return MemoryFigures(
         peak_bytes=peak_bytes,
+        held_bytes=held_bytes,
         host_peak_bytes=_host_peak_bytes(),
         reserved_bytes=use.process_bytes if use else None,
         device_used_bytes=use.used_bytes if use else None,

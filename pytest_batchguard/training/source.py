@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from pytest_batchguard.errors import GuardError
+from pytest_batchguard.errors import DataTooSmallError, GuardError
 
 
 class Source(Protocol):
@@ -21,6 +21,9 @@ class Source(Protocol):
 
     is_single_use: bool
     """Whether what is read is gone, as from a generator."""
+
+    most_images: int | None
+    """At most how many images the data has; `None` where it is endless or does not say."""
 
     def first_batch(self) -> Any:
         """Return the first batch, full or not; `None` where there is none; the same one at every call."""
@@ -50,17 +53,20 @@ def open_source(data: Any, batch_size: int) -> tuple[Source, Any]:
         batch_size: Images in a batch.
 
     Raises:
-        GuardError: The data has no batch, or its batches are of another size.
+        DataTooSmallError: The data has no batch, or its first one is smaller than `batch_size`.
+        GuardError: Its batches are larger.
     """
     source = _source(data, batch_size)
     first = source.first_batch()
     leaves = [] if first is None else [leaf for leaf in tf.nest.flatten(first) if len(getattr(leaf, "shape", ())) > 0]
     if not leaves:
-        raise GuardError(f"the data has no batch; batches of {batch_size} images are needed")
+        raise DataTooSmallError(f"the data has no batch; batches of {batch_size} images are needed", batch_size - 1)
     found = int(leaves[0].shape[0])
-    if found != batch_size:
-        hint = "the data set is smaller than a batch" if found < batch_size else "pass `batchguard.batch_size` to it"
-        raise GuardError(f"the data's first batch has {found} images, the case declares {batch_size}: {hint}")
+    complaint = f"the data's first batch has {found} images, the case declares {batch_size}"
+    if found < batch_size:
+        raise DataTooSmallError(f"{complaint}: the data set is smaller than a batch", found)
+    if found > batch_size:
+        raise GuardError(f"{complaint}: pass `batchguard.batch_size` to it")
     return source, first
 
 
@@ -70,7 +76,9 @@ def _source(data: Any, batch_size: int) -> Source:
     if isinstance(data, keras.utils.PyDataset):
         return _PyDatasetSource(data, batch_size)
     if _is_arrays(data):
-        return _DatasetSource(_array_dataset(data, batch_size), batch_size)
+        source = _DatasetSource(_array_dataset(data, batch_size), batch_size)
+        source.most_images = int(tf.nest.flatten(data)[0].shape[0])
+        return source
     if hasattr(data, "__iter__"):
         return _IterableSource(data)
     raise GuardError(
@@ -96,6 +104,9 @@ class _DatasetSource:
     def __init__(self, dataset: tf.data.Dataset, batch_size: int) -> None:
         self._first = next(iter(dataset), None)
         leaves = tf.nest.flatten(dataset.element_spec)
+        batches = int(dataset.cardinality())
+        rest = batch_size - 1 if leaves[0].shape.rank and leaves[0].shape[0] is not None else 0
+        self.most_images = batches * batch_size + rest if batches >= 0 else None
         if leaves[0].shape.rank and leaves[0].shape[0] is None:
             dataset = dataset.filter(lambda *parts: tf.shape(tf.nest.flatten(parts)[0])[0] == batch_size)
         self._full = dataset.repeat()
@@ -129,6 +140,7 @@ class _PyDatasetSource:
     is_single_use = False
 
     def __init__(self, dataset: Any, batch_size: int) -> None:
+        self.most_images = None if dataset.num_batches is None else dataset.num_batches * batch_size
         self._first = dataset[0] if dataset.num_batches != 0 else None
         self._full = _FullBatches(dataset, batch_size)
 
@@ -180,6 +192,8 @@ class _OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no ty
 
 class _IterableSource:
     """A generator, or something iterable such as a torch `DataLoader`; only the latter can be repeated."""
+
+    most_images: int | None = None
 
     def __init__(self, data: Any) -> None:
         self._data = data

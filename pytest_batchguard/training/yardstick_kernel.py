@@ -17,7 +17,7 @@ from pytest_batchguard.training import runtime
 
 def build(plan: Plan) -> OwnYardstick:
     """Return the standard training for the plan's case, warmed up; nobody's random state is touched."""
-    case = yardstick.case_beside(plan.case, on_gpu=plan.device.is_gpu)
+    case = yardstick.case_beside(plan.yardstick_case or plan.case, on_gpu=plan.device.is_gpu)
     shape = (case.image_size.height, case.image_size.width, yardstick.CHANNELS)
     images = tf.random.stateless_normal((case.batch_size, *shape), (yardstick.SEED, yardstick.SEED))
     targets = tf.zeros((case.batch_size, yardstick.CLASSES))

@@ -115,8 +115,10 @@ class Project:
         for path in files.values():
             path.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest", f"--junitxml={files['junit']}", *options, *arguments]
-        guards = any(argument.startswith("--batchguard") for argument in arguments)
-        if guards and not any(argument.startswith("--batchguard-json") for argument in arguments):
+        judges = (
+            any(argument.startswith("--batchguard") for argument in arguments) and "--batchguard-tune" not in arguments
+        )
+        if judges and not any(argument.startswith("--batchguard-json") for argument in arguments):
             command.append(f"--batchguard-json={files['figures']}")
         ended = subprocess.run(
             command,

@@ -27,11 +27,15 @@ def test_memory_pass_goes_without_onednn():
 
 
 def test_region_leaves_a_tenth_of_the_limit():
-    assert region_bytes(1000 * MIB, 0) == 900 * MIB
+    assert region_bytes(1004 * MIB, 0) == 900 * MIB
+
+
+def test_region_is_part_of_a_limit_in_whole_mib():
+    assert region_bytes(1004 * MIB + 1_000_000, 0) == 900 * MIB
 
 
 def test_region_leaves_what_the_weights_may_have_taken_twice():
-    assert region_bytes(1000 * MIB, 100 * MIB) == 720 * MIB
+    assert region_bytes(1004 * MIB, 100 * MIB) == 720 * MIB
 
 
 def test_region_is_never_larger_than_four_gib():
@@ -50,7 +54,7 @@ def test_meter_forgets_the_peak_at_its_start_and_reads_it_at_its_stop():
         calls.append("read")
         return 42
 
-    meter = MemoryMeter(lambda: calls.append("reset"), read_peak)
+    meter = MemoryMeter(lambda: calls.append("reset"), read_peak, read_held=lambda: 7)
     meter.start()
     assert meter.stop() == 42
     assert calls == ["reset", "read"]

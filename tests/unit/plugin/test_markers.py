@@ -192,8 +192,14 @@ class Metafunc:
 
 def test_guard_becomes_its_cases_with_ids_from_the_declared_sizes():
     metafunc = Metafunc("batchguard", "tmp_path")
-    parametrize(metafunc, mark([1, 2], 8))
+    parametrize(metafunc, mark([1, 2], 8), tunes=False)
     assert metafunc.calls == [("batchguard", ["b1-8x8", "b2-8x8"], ["b1-8x8", "b2-8x8"], True)]
+
+
+def test_guard_whose_batch_size_is_to_be_found_has_a_case_for_each_image_size():
+    metafunc = Metafunc("batchguard")
+    parametrize(metafunc, mark([4, 2], [8, 16]), tunes=True)
+    assert metafunc.calls == [("batchguard", ["b4-8x8", "b4-16x16"], ["8x8", "16x16"], True)]
 
 
 def test_guard_whose_marker_is_wrong_is_a_collection_error_that_names_the_test():
@@ -201,10 +207,10 @@ def test_guard_whose_marker_is_wrong_is_a_collection_error_that_names_the_test()
     with pytest.raises(
         pytest.fail.Exception, match=r"tests/test_x\.py::test_y: batchguard marker: batch_size: found 0"
     ):
-        parametrize(metafunc, mark(0, 8))
+        parametrize(metafunc, mark(0, 8), tunes=False)
     assert metafunc.calls == []
 
 
 def test_guard_that_does_not_take_the_fixture_is_a_collection_error():
     with pytest.raises(pytest.fail.Exception, match="does not take the fixture `batchguard`"):
-        parametrize(Metafunc("tmp_path"), mark(1, 8))
+        parametrize(Metafunc("tmp_path"), mark(1, 8), tunes=False)

@@ -4,7 +4,7 @@ from pytest_batchguard.errors import ConfigurationError
 from pytest_batchguard.plugin import options
 from tests.unit.plugin.configuration import Configuration
 
-SWITCHES = ["", "update", "update_new", "prune", "require_gpu", "strict"]
+SWITCHES = ["", "update", "update_new", "prune", "require_gpu", "strict", "tune", "tune_fresh"]
 DEFAULTS = {
     "against": None,
     "baselines": "batchguard-baselines",
@@ -15,6 +15,8 @@ DEFAULTS = {
     "warmup": 5,
     "seed": 0,
     "repeats": 5,
+    "tune_multiple": 1,
+    "tune_time_limit": 60.0,
     "timeout": 300.0,
     "throughput_tolerance": 0.1,
     "memory_tolerance": 0.05,
@@ -27,6 +29,8 @@ READ = [
     ("device", "gpu:1", "gpu:1"),
     ("memory_budget", "80%", "80%"),
     ("json", "run.json", "run.json"),
+    ("tune_multiple", "8", 8),
+    ("tune_time_limit", "90", 90.0),
     ("steps", "4", 4),
     ("warmup", "1", 1),
     ("seed", "0", 0),
@@ -43,6 +47,8 @@ REFUSED = [
     ("warmup", "0", "a whole number from 1 up"),
     ("seed", "-1", "a whole number from 0 up"),
     ("repeats", "0", "a whole number from 1 up"),
+    ("tune_multiple", "0", "a whole number from 1 up"),
+    ("tune_time_limit", "0", "seconds, more than 0"),
     ("timeout", "0", "seconds, more than 0"),
     ("timeout", "-5", "seconds, more than 0"),
     ("timeout", "soon", "seconds, more than 0"),

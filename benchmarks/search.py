@@ -1,0 +1,272 @@
+"""How many trainings does the search for the largest batch take, and how close does it come? Real models, real memory.
+
+    python benchmarks/search.py
+
+Searches for three models at several image sizes and budgets. Every probe is a training in a process of its own under
+a limit that the allocator enforces. Where the boundary truly lies is then found by bisection down to one image. Probes
+are appended to benchmarks/results/search.jsonl, so that a run that was ended goes on where it was. Beside it, on the
+same boundaries: what Lightning's and accelerate's rules would have trained and found. About an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from record import RESULTS, record, table
+
+from pytest_batchguard.core.model import FailureKind
+from pytest_batchguard.core.plan import Pass
+from pytest_batchguard.core.units import format_bytes, parse_size
+from pytest_batchguard.measure.device import choose_device
+from pytest_batchguard.plugin.policy import policy_of
+from pytest_batchguard.plugin.runner import CaseRunner
+from pytest_batchguard.tuning.search import Probe, SizeSearch
+
+SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
+PROBES = RESULTS / "search.jsonl"
+BUDGETS = {
+    "digits": {
+        32: ("300MB", "1GB", "2GB"),
+        64: ("300MB", "1GB", "2GB"),
+        96: ("300MB", "1GB", "4GB"),
+        128: ("300MB", "1GB", "4GB"),
+        180: ("300MB", "1GB"),
+        224: ("300MB", "1GB"),
+    },
+    "mobilenet": {
+        32: ("300MB", "1GB"),
+        64: ("300MB", "1GB", "2GB"),
+        96: ("300MB", "1GB", "4GB"),
+        128: ("1GB", "2GB"),
+        224: ("1GB", "4GB"),
+    },
+    "resnet": {32: ("1GB", "2GB", "4GB"), 64: ("1GB", "2GB"), 128: ("2GB", "4GB")},
+}
+START = 16
+STARTS_OF_ACCELERATE = (128, 1024)
+
+GUARDS = """
+import pytest
+
+def build(kind, size):
+    import keras
+
+    if kind == "digits":
+        from digits_classifier.model import build_classifier
+        return build_classifier(size), 1
+    application = keras.applications.MobileNetV2 if kind == "mobilenet" else keras.applications.ResNet50
+    model = application(input_shape=(*size, 3), weights=None, classes=10)
+    optimizer = keras.optimizers.Adam() if kind == "mobilenet" else keras.optimizers.SGD(0.01, momentum=0.9)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
+    return model, 3
+
+@pytest.mark.parametrize("kind", {kinds})
+@pytest.mark.batchguard(1, {sizes})
+def test_model(batchguard, kind):
+    import tensorflow as tf
+
+    model, channels = build(kind, batchguard.image_size)
+    images = tf.random.stateless_uniform((batchguard.batch_size, *batchguard.image_size, channels), (0, 1))
+    labels = tf.zeros(batchguard.batch_size, tf.int32)
+    data = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    batchguard.train(model, data, data)
+"""
+
+
+class Bench:
+    """Takes the place of the guarding: searches and bisects for each model, image size and budget."""
+
+    def __init__(self) -> None:
+        self._device = choose_device("cpu", os.environ)
+        self._runner: CaseRunner | None = None
+        self._known = {tuple(line["asked"]): line for line in probes()}
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Start the process servers."""
+        self._runner = CaseRunner(session.config, self._device, lambda _message: None)
+
+    def pytest_unconfigure(self) -> None:
+        """End them."""
+        if self._runner is not None:
+            self._runner.close()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool:
+        """Search under every budget."""
+        kind = item.callspec.params["kind"]  # type: ignore[attr-defined]
+        case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
+        for budget in BUDGETS[kind].get(case.image_size.height, ()):
+
+            def ask(size: int, budget: str = budget) -> Probe:
+                return self._probe(item, kind, case, budget, size)
+
+            search, trail = searched(parse_size(budget), ask)
+            boundary = bisected(search, ask)
+            print(f"{kind} {case.image_size} {budget}: {trail}, truth {boundary}", flush=True)
+        return True
+
+    def _probe(self, item: pytest.Item, kind: str, case: Any, budget: str, size: int) -> Probe:
+        asked = (kind, case.image_size.height, budget, size)
+        if asked not in self._known:
+            self._known[asked] = self._measured(item, case, budget, asked)
+            with PROBES.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(self._known[asked]) + "\n")
+        line = self._known[asked]
+        return Probe(size, line["fits"], line["peak_bytes"], line["held_bytes"])
+
+    def _measured(self, item: pytest.Item, case: Any, budget: str, asked: tuple[Any, ...]) -> dict[str, Any]:
+        assert self._runner is not None  # the session has started
+        policy = policy_of(item, replace(case, batch_size=asked[-1]), self._device)
+        plan = replace(policy.plan(Pass.MEMORY, self._device), budget_bytes=parse_size(budget), is_probe=True)
+        measurement = self._runner.run_pass(item, plan, policy.timeout_seconds).measurement
+        failure = measurement.failure if measurement else None
+        if measurement is None or (failure is not None and failure.kind is not FailureKind.OOM):
+            raise RuntimeError(f"{asked}: neither trained nor out of memory: {failure}")
+        memory = measurement.memory if failure is None else None
+        return {
+            "asked": asked,
+            "fits": failure is None,
+            "peak_bytes": memory.peak_bytes if memory else None,
+            "held_bytes": memory.held_bytes if memory else None,
+        }
+
+
+def probes() -> list[dict[str, Any]]:
+    """Return what was probed so far."""
+    if not PROBES.exists():
+        return []
+    return [json.loads(line) for line in PROBES.read_text(encoding="utf-8").splitlines()]
+
+
+def searched(limit_bytes: int, ask: Callable[[int], Probe]) -> tuple[SizeSearch, list[int]]:
+    """Search as tuning does; return the search and the sizes tried."""
+    search = SizeSearch(START, limit_bytes)
+    trail = []
+    while (size := search.next_size()) is not None:
+        trail.append(size)
+        search.add(ask(size))
+    return search, trail
+
+
+def bisected(search: SizeSearch, ask: Callable[[int], Probe]) -> int:
+    """Return the largest size that trains, found by bisection between what is known to train and to fail."""
+    low = search.largest.batch_size if search.largest else 0
+    high = search.smallest_failing or low + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if ask(middle).fits:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def lightning(boundary: int, *, binary: bool) -> tuple[int, int]:
+    """Return trainings and size of Lightning's batch size finder: double from 2, then halve the gap if `binary`."""
+    size, trainings, low = 2, 0, 0
+    while True:
+        trainings += 1
+        if size > boundary:
+            break
+        low, size = size, size * 2
+    high = size
+    while binary and high - low > 1:
+        trainings += 1
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle <= boundary else (low, middle)
+    return trainings, low
+
+
+def accelerate(boundary: int, start: int) -> tuple[int, int]:
+    """Return trainings and size of accelerate's `find_executable_batch_size`: times 0.9 until it trains."""
+    size, trainings = start, 1
+    while size > boundary and size > 0:
+        size = int(size * 0.9)
+        trainings += 1
+    return trainings, size
+
+
+def rows(known: dict[tuple[Any, ...], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for every search that has been made in full; replays it on the probes."""
+    found = []
+    for kind, sizes in BUDGETS.items():
+        for side, budgets in sizes.items():
+            for budget in budgets:
+
+                def ask(size: int, key: tuple[Any, ...] = (kind, side, budget)) -> Probe:
+                    line = known[(*key, size)]
+                    return Probe(size, line["fits"], line["peak_bytes"], line["held_bytes"])
+
+                try:
+                    search, trail = searched(parse_size(budget), ask)
+                    boundary = bisected(search, ask)
+                except KeyError:
+                    continue
+                largest = search.largest
+                found.append(
+                    {
+                        "search": f"{kind} {side}x{side}, {budget}",
+                        "found": largest.batch_size if largest else 0,
+                        "truth": boundary,
+                        "trail": trail,
+                        "peak_bytes": (largest.peak_bytes or 0) if largest else 0,
+                    }
+                )
+    return found
+
+
+def _missed(found: int, truth: int) -> str:
+    return f"{1 - found / truth:.1%}" if truth else "–"
+
+
+def main() -> None:
+    """Probe what is missing, compare and record."""
+    RESULTS.mkdir(exist_ok=True)
+    sizes = sorted({side for sizes in BUDGETS.values() for side in sizes})
+    with tempfile.TemporaryDirectory() as folder:
+        guards = GUARDS.replace("{kinds}", repr(list(BUDGETS))).replace("{sizes}", repr(sizes))
+        Path(folder, "test_guards.py").write_text(guards, encoding="utf-8")
+        Path(folder, "pytest.ini").write_text(f"[pytest]\npythonpath = {SAMPLE_PROJECT}\n", encoding="utf-8")
+        here = Path.cwd()
+        os.chdir(folder)
+        code = pytest.main(["-q", "-s", "-p", "no:cacheprovider"], plugins=[Bench()])
+        os.chdir(here)
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        sys.exit(int(code))
+    found = rows({tuple(line["asked"]): line for line in probes()})
+    trainings = sorted(len(row["trail"]) for row in found)
+    close = [row for row in found if row["truth"] - row["found"] <= max(1, 0.02 * row["truth"])]
+    usual = trainings[int(0.95 * len(trainings)) - 1]
+    text = (
+        f"{len(found)} searches: median {median(trainings):g} trainings, {usual} or fewer in 95 %, {trainings[-1]} at "
+        f"most; {len(close)} within 2 % or one image of the boundary."
+    )
+    head = ["search", "found", "boundary", "peak", "tried"]
+    head += [
+        "Lightning: power",
+        "Lightning: binsearch",
+        *(f"accelerate from {start}" for start in STARTS_OF_ACCELERATE),
+    ]
+    lines = [text, "", "The rules of others: trainings, and by how much the size they end at is too small.", ""]
+    body = []
+    for row in found:
+        truth = row["truth"]
+        others = [lightning(truth, binary=False), lightning(truth, binary=True)]
+        others += [accelerate(truth, start) for start in STARTS_OF_ACCELERATE]
+        own = [row["search"], str(row["found"]), str(truth), format_bytes(row["peak_bytes"])]
+        own.append(", ".join(map(str, row["trail"])))
+        body.append([*own, *(f"{count}; {_missed(size, truth)}" for count, size in others)])
+    record("search", "python benchmarks/search.py", [*lines, *table(head, body)])
+
+
+if __name__ == "__main__":
+    main()

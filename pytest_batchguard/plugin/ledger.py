@@ -1,0 +1,74 @@
+"""What earlier runs have found out, kept in pytest's cache for as long as the code stays what it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import pytest_batchguard
+from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.core.plain import PlainDataError, from_plain, to_plain
+from pytest_batchguard.core.plan import Plan
+from pytest_batchguard.plugin import code_state
+from pytest_batchguard.tuning.found import Found
+
+_KEY = "batchguard/probes"
+
+
+class Ledger:
+    """Known probes by what was asked.
+
+    Args:
+        config: For pytest's cache; without one nothing is kept.
+        versions: Of what decides the figures beside the project's own code.
+        fresh: Whether what is known is left aside.
+    """
+
+    def __init__(self, config: pytest.Config, versions: dict[str, str], *, fresh: bool) -> None:
+        self._root = config.rootpath
+        self._cache: pytest.Cache | None = getattr(config, "cache", None)
+        self._versions = {"pytest-batchguard": pytest_batchguard.__version__, **versions}
+        known = self._cache.get(_KEY, {}) if self._cache is not None and not fresh else {}
+        self._known: dict[str, Any] = known if isinstance(known, dict) else {}
+
+    def look_up(self, node_id: str, plan: Plan) -> Found | None:
+        """Return what an earlier run found; `None` where none did, or the code is not what it was."""
+        entry = self._known.get(self._name(node_id, plan))
+        try:
+            if entry is None or not code_state.is_unchanged(self._root, entry["sources"]):
+                return None
+            measurement = entry["measurement"]
+            known = from_plain(Measurement, measurement) if measurement is not None else None
+            return Found(known, entry["findings"])
+        except (KeyError, TypeError, AttributeError, PlainDataError):
+            return None  # written by another version, or by hand
+
+    def keep(self, node_id: str, plan: Plan, found: Found, sources: dict[str, str]) -> None:
+        """Remember what was found, at once: the run may be interrupted."""
+        self._known[self._name(node_id, plan)] = {
+            "sources": sources,
+            "measurement": to_plain(found.measurement) if found.measurement is not None else None,
+            "findings": to_plain(dict(found.findings)),
+        }
+        if self._cache is not None:
+            self._cache.set(_KEY, self._known)
+
+    def _name(self, node_id: str, plan: Plan) -> str:
+        asked = {**to_plain(plan), "device": plan.device.key, "memory_bytes": plan.device.memory_bytes}
+        return json.dumps([node_id, asked, self._versions], sort_keys=True)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide the figures, without importing them."""
+    import platform
+    from importlib import metadata
+
+    found = {"python": platform.python_version()}
+    for name in ("tensorflow", "tensorflow-cpu", "keras", "numpy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

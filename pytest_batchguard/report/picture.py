@@ -1,0 +1,99 @@
+"""One picture of what tuning found: memory, throughput and noise against batch size, a row for each guard and size."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_batchguard.core.tuning import Tuning
+from pytest_batchguard.report.tuning_lines import noise_text, title
+
+_GIB = 2**30
+_LIMIT_STYLE: dict[str, Any] = {"color": "tab:red", "linestyle": "--", "linewidth": 1}
+_NOISE_STYLE: dict[str, Any] = {"color": "tab:purple", "alpha": 0.15}
+
+
+def draw_beside(path: Path, tunings: Sequence[Tuning], shown: Callable[[Path], str]) -> str:
+    """Draw into a file of the same name as `path`; return a line that says where, or what is needed to draw.
+
+    Args:
+        path: Of the tuning file.
+        tunings: What to draw.
+        shown: Writes a path for people.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        return "no picture was drawn: pip install 'pytest-batchguard[report]'"
+    picture = path.with_suffix(".svg")
+    draw(picture, tunings)
+    return f"drawn: {shown(picture)}"
+
+
+def draw(path: Path, tunings: Sequence[Tuning]) -> None:
+    """Draw what was found.
+
+    Args:
+        path: Of the picture, as SVG.
+        tunings: A row each.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"svg.hashsalt": "pytest-batchguard", "font.size": 9}):
+        figure = Figure(figsize=(10, 2.9 * len(tunings)), layout="constrained")
+        FigureCanvasSVG(figure)
+        rows = figure.subplots(len(tunings), 3, squeeze=False)
+        for (memory, speed, time), tuning in zip(rows, tunings, strict=True):
+            _draw_memory(memory, tuning)
+            _draw_speed(speed, tuning)
+            _draw_validation(time, tuning)
+            memory.set_title(title(tuning), loc="left", fontsize=9, fontweight="bold")
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _draw_memory(axes: Any, tuning: Tuning) -> None:
+    axes.plot(list(tuning.peaks), [peak / _GIB for peak in tuning.peaks.values()], "o-", color="tab:blue")
+    axes.set_ylabel("peak memory in GiB")
+    if tuning.largest is not None:
+        axes.axhline(tuning.largest.limit_bytes / _GIB, **_LIMIT_STYLE)
+        if tuning.largest.smallest_failing is not None:
+            axes.axvline(tuning.largest.smallest_failing, **_LIMIT_STYLE)
+    axes.set_ylim(bottom=0)
+    _finish(axes, tuning)
+
+
+def _draw_speed(axes: Any, tuning: Tuning) -> None:
+    sizes = [point.batch_size for point in tuning.curve]
+    rates = [point.images_per_second for point in tuning.curve]
+    below = [point.images_per_second * (1 - point.pace / point.pace_high) for point in tuning.curve]
+    above = [point.images_per_second * (point.pace / point.pace_low - 1) for point in tuning.curve]
+    axes.errorbar(sizes, rates, yerr=[below, above], fmt="o-", color="tab:green", capsize=3)
+    if tuning.plateau is not None:
+        axes.axvline(tuning.plateau, color="tab:green", linestyle=":", linewidth=1)
+    axes.set_ylabel("images/s")
+    axes.set_ylim(bottom=0)
+    _finish(axes, tuning)
+
+
+def _draw_validation(axes: Any, tuning: Tuning) -> None:
+    """Draw the validation loss, and the noise scale as a band of batch sizes."""
+    sizes = [trial.batch_size for trial in tuning.trials]
+    axes.plot(sizes, [trial.loss for trial in tuning.trials], "o-", color="tab:orange")
+    axes.set_ylabel("validation loss at equal work")
+    noise = tuning.noise[-1] if tuning.noise else None
+    if noise is not None and noise.images is not None:
+        axes.axvline(noise.images, color="tab:purple", linewidth=1)
+        axes.axvspan(max(1.0, noise.low or 1.0), noise.high or noise.images * 10, **_NOISE_STYLE)
+        axes.set_title(f"noise scale {noise_text(noise)}", fontsize=8, color="tab:purple")
+    _finish(axes, tuning)
+
+
+def _finish(axes: Any, tuning: Tuning) -> None:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.set_xlabel("batch size")
+    axes.grid(alpha=0.3)
+    if tuning.recommended is not None:
+        axes.axvline(tuning.recommended.batch_size, color="black", linewidth=1.5, alpha=0.6)

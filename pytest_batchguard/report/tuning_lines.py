@@ -1,0 +1,71 @@
+"""What tuning found, for the terminal: one table, then the reasons of each recommendation."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from pytest_batchguard.core.tuning import NoiseScale, Tuning
+from pytest_batchguard.core.units import format_bytes, format_number, format_percent, format_rate
+from pytest_batchguard.report.layout import columns
+from pytest_batchguard.report.rows import NOTHING, short_name
+
+HEAD = ("guard", "largest", "plateau", "noise scale", "use", "learning rate", "declared")
+
+
+def summary_lines(tunings: Sequence[Tuning], width: int) -> list[str]:
+    """Return the table of all guards and image sizes, and what each recommendation rests on."""
+    lines = columns(HEAD, [_row(tuning) for tuning in tunings], width)
+    for tuning in tunings:
+        lines += ["", f"{title(tuning)}:"]
+        for remark in _remarks(tuning):
+            lines += textwrap.wrap(remark, width, initial_indent="  ", subsequent_indent="    ")
+    return lines
+
+
+def title(tuning: Tuning) -> str:
+    """Return guard and image size, as in `test_classifier_trains at 180x180`."""
+    return f"{short_name(tuning.guard)} at {tuning.image_size}"
+
+
+def noise_text(noise: NoiseScale) -> str:
+    """Return a noise scale with its interval, in images."""
+    if noise.images is None:
+        return "undetermined"
+    low = format_number(noise.low) if noise.low is not None and noise.low > 0 else "0"
+    high = format_number(noise.high) if noise.high is not None else "∞"
+    return f"{format_number(noise.images)} ({low}–{high})"
+
+
+def _row(tuning: Tuning) -> tuple[str, ...]:
+    recommended = tuning.recommended
+    rate = recommended.learning_rate if recommended else None
+    return (
+        title(tuning),
+        str(tuning.largest.batch_size) if tuning.largest else NOTHING,
+        str(tuning.plateau) if tuning.plateau is not None else NOTHING,
+        noise_text(tuning.noise[-1]) if tuning.noise else NOTHING,
+        str(recommended.batch_size) if recommended else NOTHING,
+        f"{rate:.3g}" if rate is not None else NOTHING,
+        ", ".join(map(str, tuning.declared)),
+    )
+
+
+def _remarks(tuning: Tuning) -> Iterator[str]:
+    largest = tuning.largest
+    if largest is not None:
+        boundary = f"{largest.smallest_failing} runs out of memory" if largest.smallest_failing else largest.reason
+        yield (
+            f"the largest batch that fits {format_bytes(largest.limit_bytes)} is {largest.batch_size}, with "
+            f"{format_percent(largest.headroom)} headroom; {boundary} ({largest.trainings} trainings)"
+        )
+    if tuning.curve:
+        speeds = (f"{point.batch_size}: {format_rate(point.images_per_second)}" for point in tuning.curve)
+        yield "throughput: " + ", ".join(speeds)
+    if tuning.recommended is not None:
+        yield f"use {tuning.recommended.batch_size}:"
+        yield from (f"- {reason}" for reason in tuning.recommended.reasons)
+        if tuning.recommended.learning_rate is not None:
+            yield f"- learning rate {tuning.recommended.learning_rate:.3g}: {tuning.recommended.rule}"
+        yield from (f"- it would change: {change}" for change in tuning.recommended.would_change)
+    yield from (f"not measured: {missing}" for missing in tuning.missing)

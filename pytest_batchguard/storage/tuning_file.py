@@ -1,0 +1,118 @@
+"""What tuning found, as YAML beside the project: by device, guard and image size; what was not tuned anew stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_batchguard.core.model import Device
+from pytest_batchguard.core.plain import to_plain
+from pytest_batchguard.core.tuning import NoiseScale, SpeedPoint, Trial, Tuning
+from pytest_batchguard.core.units import round_figures
+from pytest_batchguard.errors import TuningFileError
+from pytest_batchguard.storage.whole_file import locked, replace_file
+
+SCHEMA = 1
+_HEAD = "# Batch sizes found by `pytest --batchguard-tune`, which replaces the entries of what it tunes.\n"
+_WIDTH = 120
+
+
+def check(path: Path) -> None:
+    """Make sure, before anything is measured, that the file can be brought up to date.
+
+    Raises:
+        TuningFileError: What is there is not a tuning file of this version, or nothing can be written there.
+    """
+    _read(path)
+    if not _is_writable(path):
+        raise TuningFileError(f"{path}: cannot be written: no permission")
+
+
+def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str) -> None:
+    """Write what was found on a device; other devices, guards and image sizes stay.
+
+    Args:
+        path: Of the file.
+        device: What was tuned for.
+        tunings: What was found.
+        date: Of today.
+
+    Raises:
+        TuningFileError: The file as it is now cannot be read, or the new one cannot be written.
+    """
+    try:
+        with locked(path):
+            data = _read(path) or {"schema": SCHEMA, "devices": {}}
+            known = data["devices"].setdefault(device.key, {"name": device.name, "memory_bytes": device.memory_bytes})
+            guards = known.setdefault("guards", {})
+            for tuning in tunings:
+                guards.setdefault(tuning.guard, {})[str(tuning.image_size)] = {**_entry(tuning), "date": date}
+            text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=None)
+            replace_file(path, _HEAD + text)
+    except OSError as error:
+        raise TuningFileError(f"{path}: cannot be written: {error}") from error
+
+
+def _is_writable(path: Path) -> bool:
+    import os
+
+    return os.access(path if path.exists() else path.parent, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise TuningFileError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise TuningFileError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not isinstance(data.get("devices"), dict):
+        raise TuningFileError(f"{path}: not a tuning file of pytest-batchguard: it has no `devices`; move it away")
+    if data.get("schema") != SCHEMA:
+        found = data.get("schema")
+        raise TuningFileError(
+            f"{path}: schema: found {found!r}, allowed: {SCHEMA}; a newer pytest-batchguard wrote it?"
+        )
+    return data
+
+
+def _entry(tuning: Tuning) -> dict[str, Any]:
+    parts = {
+        "declared": list(tuning.declared),
+        "largest": to_plain(tuning.largest) if tuning.largest else None,
+        "throughput": [_speed(point) for point in tuning.curve],
+        "plateau": tuning.plateau,
+        "noise_scale": [_noise(*pair) for pair in zip(("initialisation", "trained"), tuning.noise, strict=False)],
+        "validation": [_trial(trial) for trial in tuning.trials],
+        "recommended": to_plain(tuning.recommended) if tuning.recommended else None,
+        "not_measured": list(tuning.missing),
+    }
+    entry: dict[str, Any] = round_figures({name: part for name, part in parts.items() if part not in (None, [])})
+    return entry
+
+
+def _speed(point: SpeedPoint) -> dict[str, Any]:
+    return {
+        "batch_size": point.batch_size,
+        "images_per_second": point.images_per_second,
+        "pace": point.pace,
+        "pace_interval": [point.pace_low, point.pace_high],
+        **({"waiting_share": point.waiting_share} if point.waiting_share is not None else {}),
+    }
+
+
+def _noise(when: str, noise: NoiseScale) -> dict[str, Any]:
+    if noise.images is None:
+        return {"at": when, "images": "undetermined", "samples": noise.samples}
+    return {"at": when, "images": noise.images, "interval": [noise.low, noise.high], "samples": noise.samples}
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    return {name: part for name, part in to_plain(trial).items() if part != {}}

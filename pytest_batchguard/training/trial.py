@@ -1,0 +1,82 @@
+"""Train on so many images, then validate: how one batch size learns, beside others at equal work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.core.plan import Parent, Plan
+from pytest_batchguard.training import fingerprint, runtime
+from pytest_batchguard.training.ending import StopAfter
+from pytest_batchguard.training.keras_fit import check_model
+from pytest_batchguard.training.source import open_source
+from pytest_batchguard.training.validation import evaluate
+
+
+def train(
+    model: Any, data: Any, validation_data: Any, callbacks: Sequence[Any], plan: Plan, parent: Parent
+) -> Measurement:
+    """Train the plan's images with the scaled learning rate and send the figures of the validation.
+
+    Args:
+        model: A compiled Keras model.
+        data: Anything that `model.fit` takes.
+        validation_data: The same, or `None`.
+        callbacks: The project's own.
+        plan: What to do.
+        parent: Takes the message `trial`, with steps, images, learning rate and figures, or why there are none.
+
+    Raises:
+        GuardError: The model is not compiled, or the data has no batch of the size.
+    """
+    check_model(model)
+    source, first_batch = open_source(data, plan.case.batch_size)
+    if validation_data is None:
+        parent.send({"kind": "trial", "why_not": "the guard passes no validation_data to train()"})
+    else:
+        scale_learning_rate(model.optimizer, plan.learning_rate_factor)
+        steps = max(1, round(plan.trial_images / plan.case.batch_size))
+        stop = StopAfter(steps, parent)
+        model.fit(**source.fit_arguments(), verbose=0, callbacks=[*callbacks, stop])
+        figures = evaluate(model, validation_data, plan.case.batch_size)
+        parent.send(
+            {
+                "kind": "trial",
+                "why_not": "",
+                "steps": stop.steps_seen,
+                "images": stop.steps_seen * plan.case.batch_size,
+                "loss": figures.pop("loss", math.nan),
+                "metrics": figures,
+            }
+        )
+    return Measurement(
+        plan.case.batch_size,
+        plan.case.image_size,
+        model=fingerprint.of_model(model, first_batch),
+        provenance=runtime.provenance(),
+    )
+
+
+def scale_learning_rate(optimizer: Any, factor: float) -> None:
+    """Multiply an optimizer's learning rate, or what its schedule yields, by a factor."""
+    schedule = optimizer._learning_rate  # noqa: SLF001 -- the public property yields the schedule's current value
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        optimizer.learning_rate = _Scaled(schedule, factor)
+    else:
+        optimizer.learning_rate = float(optimizer.learning_rate) * factor
+
+
+class _Scaled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # keras has no types
+    """A schedule times a factor."""
+
+    def __init__(self, schedule: Any, factor: float) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._factor = factor
+
+    def __call__(self, step: Any) -> Any:
+        return self._schedule(step) * self._factor

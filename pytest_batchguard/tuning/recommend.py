@@ -1,0 +1,174 @@
+"""Which batch size to use: the one that reaches a loss soonest, of those that were trained and leave some memory free.
+
+To reach a loss at batch size B takes S = S_min · (1 + B_noise ÷ B) steps, if the learning rate is chosen well
+(McCandlish et al. 2018, arXiv 1812.06162, section 2.3). At r(B) images a second a step takes B ÷ r(B), so the time
+goes with (B + B_noise) ÷ r(B): small sizes waste time where r still grows, large ones where the gradient is already
+clear. Where the noise scale is not known the plateau of r decides alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_batchguard.core.tuning import NoiseScale, Recommendation, SpeedPoint, Trial, Tuning
+from pytest_batchguard.core.units import format_bytes, format_loss, format_number, format_percent, format_rate
+from pytest_batchguard.tuning.curve import PLATEAU_GAIN
+from pytest_batchguard.tuning.scaling import ScalingRule
+
+LEAST_HEADROOM = 0.05
+"""Of the limit: peaks of one program differ by up to 3 % between processes."""
+
+WORSE = 0.1
+"""A size whose validation loss is worse than the best one's by more than this share is not recommended."""
+
+
+def favourite(tuning: Tuning) -> int | None:
+    """Return the size that trains soonest by speed and noise, of those that may be recommended; `None` without any.
+
+    Args:
+        tuning: With largest, curve, plateau and noise as far as they were measured.
+    """
+    points = [point for point in tuning.curve if _leaves_room(tuning, point.batch_size)]
+    if not points:
+        return tuning.largest.batch_size if tuning.largest and not tuning.curve else None
+    noise = _known_noise(tuning.noise)
+    if noise is not None:
+        return min(points, key=lambda point: _relative_time(point, noise)).batch_size
+    wanted = tuning.plateau or math.inf
+    return max((point.batch_size for point in points if point.batch_size <= wanted), default=points[0].batch_size)
+
+
+def candidates(tuning: Tuning) -> list[int]:
+    """Return the sizes worth training at equal work, by size: declared, favourite, plateau and largest timed."""
+    timed = [point.batch_size for point in tuning.curve]
+    wanted = {
+        favourite(tuning),
+        tuning.plateau,
+        *(timed[-1:]),
+        *(size for size in tuning.declared if _fits(tuning, size)),
+    }
+    return sorted(size for size in wanted if size is not None)
+
+
+def recommend(tuning: Tuning, learning_rate: float | None, rule: ScalingRule) -> Recommendation | None:
+    """Return the size to use with its reasons; `None` where nothing was trained.
+
+    Args:
+        tuning: All that was measured.
+        learning_rate: The project's own, at its first declared size; `None` where the optimizer does not say.
+        rule: How it goes with the batch size.
+    """
+    size = favourite(tuning)
+    if size is None:
+        return None
+    learned = _learned_best(tuning.trials, size)
+    chosen = learned.batch_size if learned is not None else size
+    scaled = learning_rate * rule.factor(chosen, tuning.declared[0]) if learning_rate is not None else None
+    reasons = [
+        *_memory_reasons(tuning, chosen),
+        *_speed_reasons(tuning, chosen),
+        *_noise_reasons(tuning.noise),
+        *_trial_reasons(tuning.trials, size, chosen),
+        *_epoch_reasons(tuning, chosen),
+    ]
+    return Recommendation(chosen, scaled, rule.value, tuple(reasons), tuple(_what_would_change(tuning, chosen)))
+
+
+def _fits(tuning: Tuning, size: int) -> bool:
+    return tuning.largest is not None and size <= tuning.largest.batch_size
+
+
+def _leaves_room(tuning: Tuning, size: int) -> bool:
+    if tuning.largest is None or size > tuning.largest.batch_size:
+        return False
+    peak = tuning.peaks.get(size)
+    return peak is None or peak <= (1 - LEAST_HEADROOM) * tuning.largest.limit_bytes
+
+
+def _known_noise(noise: Sequence[NoiseScale]) -> float | None:
+    return noise[-1].images if noise else None
+
+
+def _relative_time(point: SpeedPoint, noise: float) -> float:
+    return (point.batch_size + noise) / point.images_per_yardstick
+
+
+def _learned_best(trials: Sequence[Trial], size: int) -> Trial | None:
+    """Return the trial of `size`, or of the next smaller size that is not clearly worse than the best."""
+    below = [trial for trial in trials if trial.batch_size <= size and math.isfinite(trial.loss)]
+    if not any(trial.batch_size == size for trial in trials) or not below:
+        return None
+    best = min(trial.loss for trial in below)
+    good = [trial for trial in below if trial.loss <= best + WORSE * abs(best)]
+    return max(good, key=lambda trial: trial.batch_size)
+
+
+def _memory_reasons(tuning: Tuning, size: int) -> list[str]:
+    largest = tuning.largest
+    if largest is None:
+        return []
+    peak = tuning.peaks.get(size)
+    room = f" with {format_percent(1 - peak / largest.limit_bytes)} headroom" if peak is not None else ""
+    return [f"it fits {format_bytes(largest.limit_bytes)}{room}; the largest that does is {largest.batch_size}"]
+
+
+def _speed_reasons(tuning: Tuning, size: int) -> list[str]:
+    point = next((point for point in tuning.curve if point.batch_size == size), None)
+    if point is None:
+        return []
+    where = (
+        f"from {tuning.plateau} on doubling gains less than {PLATEAU_GAIN:.0%}"
+        if tuning.plateau is not None
+        else "throughput still grows at the largest size timed"
+    ).replace("%", " %")
+    limits = ""
+    if point.waiting_share is not None and point.waiting_share > _INPUT_BOUND:
+        limits = f"; the input pipeline limits it: {format_percent(point.waiting_share)} of a step waits for data"
+    return [f"it trains {format_rate(point.images_per_second)}; {where}{limits}"]
+
+
+_INPUT_BOUND = 0.2
+
+
+def _noise_reasons(noise: Sequence[NoiseScale]) -> list[str]:
+    if not noise:
+        return []
+    last = noise[-1]
+    if last.images is None:
+        return ["the gradient noise scale is undetermined, so the plateau decides"]
+    high = format_number(last.high) if last.high is not None else "∞"
+    low = format_number(max(0.0, last.low)) if last.low is not None else "0"
+    return [f"the gradient noise scale is {format_number(last.images)} images ({low} to {high}), and grows in training"]
+
+
+def _trial_reasons(trials: Sequence[Trial], size: int, chosen: int) -> list[str]:
+    mine = next((trial for trial in trials if trial.batch_size == chosen), None)
+    if mine is None:
+        return []
+    others = ", ".join(f"{format_loss(trial.loss)} at {trial.batch_size}" for trial in trials if trial is not mine)
+    text = f"after {mine.images:,} images its validation loss is {format_loss(mine.loss)}"
+    text += f", against {others}" if others else ""
+    return [text if chosen == size else f"{text}; {size} would be faster and learned worse"]
+
+
+def _epoch_reasons(tuning: Tuning, size: int) -> list[str]:
+    if tuning.data_images is None:
+        return []
+    steps = -(-tuning.data_images // size)
+    return [f"an epoch of {tuning.data_images:,} images takes {steps:,} {'step' if steps == 1 else 'steps'}"]
+
+
+def _what_would_change(tuning: Tuning, size: int) -> list[str]:
+    changes = []
+    is_largest = tuning.largest is not None and size == tuning.largest.batch_size
+    if is_largest and tuning.largest is not None and tuning.largest.smallest_failing is not None:
+        changes.append("more memory would allow a larger batch")
+    elif is_largest:
+        changes.append("more images would allow a larger batch")
+    point = next((point for point in tuning.curve if point.batch_size == size), None)
+    if point is not None and point.waiting_share is not None and point.waiting_share > _INPUT_BOUND:
+        changes.append("a faster input pipeline moves the plateau")
+    if _known_noise(tuning.noise) is not None:
+        changes.append("further into training the noise scale grows, and a larger batch costs less")
+    return changes

@@ -1,0 +1,93 @@
+"""What tuning says on the terminal."""
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_batchguard.core.model import ImageSize
+from pytest_batchguard.core.tuning import Largest, NoiseScale, Recommendation, SpeedPoint, Tuning
+from pytest_batchguard.report.tuning_lines import noise_text, summary_lines
+
+GIB = 2**30
+TUNING = Tuning(
+    guard="tests/test_x.py::TestSuite::test_model",
+    image_size=ImageSize(180, 180),
+    declared=(32, 64),
+    largest=Largest(160, int(0.98 * GIB), GIB, 164, 4),
+    curve=(SpeedPoint(32, 123.4, 1, 1, 1), SpeedPoint(64, 1810.0, 1, 1, 1)),
+    plateau=64,
+    noise=(NoiseScale(None, None, None, 20), NoiseScale(41.2, 20.0, 90.0, 20)),
+    recommended=Recommendation(64, 0.00141, "square root (a source)", ("it fits", "it is fast"), ("more memory",)),
+    missing=("validation: the guard passes no validation_data to train()",),
+)
+
+
+def text_of(*tunings, width=80):
+    return "\n".join(summary_lines(tunings, width))
+
+
+def test_table_shows_one_line_for_each_guard_and_size():
+    rows = [line.split("  ") for line in summary_lines([TUNING], 120)]
+
+    assert [cell.strip() for cell in rows[0] if cell] == [
+        "guard",
+        "largest",
+        "plateau",
+        "noise scale",
+        "use",
+        "learning rate",
+        "declared",
+    ]
+    assert [cell.strip() for cell in rows[1] if cell] == [
+        "test_model at 180x180",
+        "160",
+        "64",
+        "41.2 (20–90)",
+        "64",
+        "0.00141",
+        "32, 64",
+    ]
+
+
+def test_reasons_follow_with_what_would_change_them_and_what_is_missing():
+    text = text_of(TUNING)
+
+    assert "test_model at 180x180:" in text
+    assert "the largest batch that fits 1 GiB is 160, with 2 % headroom" in text
+    assert "164 runs out of memory (4 trainings)" in " ".join(text.split())
+    assert "throughput: 32: 123 images/s, 64: 1,810 images/s" in text
+    assert "use 64:" in text
+    assert "- it is fast" in text
+    assert "- learning rate 0.00141: square root (a source)" in text
+    assert "- it would change: more memory" in text
+    assert "not measured: validation" in text
+
+
+def test_search_that_the_data_ended_says_so():
+    by_data = replace(TUNING, largest=Largest(160, GIB // 2, GIB, None, 2, "the data has no more images"))
+
+    assert "the data has no more images" in " ".join(text_of(by_data).split())
+    assert "runs out of memory" not in text_of(by_data)
+
+
+def test_part_that_was_not_measured_shows_as_a_dash():
+    bare = Tuning("tests/test_x.py::test_model", ImageSize(8, 8), (4,))
+
+    assert summary_lines([bare], 120)[1].split() == ["test_model", "at", "8x8", "–", "–", "–", "–", "–", "4"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_line_is_wider_than_the_terminal(width):
+    assert max(map(len, summary_lines([TUNING, TUNING], width))) <= width
+
+
+@pytest.mark.parametrize(
+    ("noise", "text"),
+    [
+        (NoiseScale(41.2, 20, 90, 9), "41.2 (20–90)"),
+        (NoiseScale(41.2, -3, None, 9), "41.2 (0–∞)"),
+        (NoiseScale(None, None, None, 9), "undetermined"),
+    ],
+)
+def test_noise_scale_is_shown_with_its_interval(noise, text):
+    assert noise_text(noise) == text

@@ -1,0 +1,143 @@
+"""Which batch size is recommended, and the reasons that are given."""
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_batchguard.core.model import ImageSize
+from pytest_batchguard.core.tuning import Largest, NoiseScale, SpeedPoint, Trial, Tuning
+from pytest_batchguard.tuning.recommend import candidates, favourite, recommend
+from pytest_batchguard.tuning.scaling import ScalingRule
+
+GIB = 2**30
+
+
+def point(size, rate, waiting_share=None):
+    return SpeedPoint(size, rate, size / rate, size / rate, size / rate, waiting_share)
+
+
+TUNING = Tuning(
+    guard="test_x.py::test_x",
+    image_size=ImageSize(32, 32),
+    declared=(32, 300),
+    data_images=1437,
+    largest=Largest(256, int(0.97 * GIB), GIB, 260, 4),
+    peaks={32: GIB // 8, 64: GIB // 4, 128: GIB // 2, 256: int(0.97 * GIB)},
+    curve=(point(16, 100), point(32, 180), point(64, 300), point(128, 310), point(256, 312)),
+    plateau=64,
+)
+
+
+def noisy(images, low=1.0, high=1e6):
+    return replace(TUNING, noise=(NoiseScale(1.0, 1.0, 1.0, 20), NoiseScale(images, low, high, 20)))
+
+
+def trials(**losses):
+    return tuple(Trial(int(size[1:]), 2048, 2048 // int(size[1:]), 0.001, loss) for size, loss in losses.items())
+
+
+def reasons(tuning, rate=0.001, rule=ScalingRule.SQUARE_ROOT):
+    return "\n".join(recommend(tuning, rate, rule).reasons)
+
+
+def test_plateau_decides_where_the_noise_is_not_known():
+    assert favourite(TUNING) == 64
+
+
+def test_throughput_that_still_grows_leads_to_the_largest_with_room():
+    assert favourite(replace(TUNING, plateau=None)) == 128  # 256 leaves 3 % of the memory
+
+
+def test_undetermined_noise_leaves_it_to_the_plateau():
+    assert favourite(noisy(None, None, None)) == 64
+
+
+@pytest.mark.parametrize(("noise", "size"), [(0.1, 16), (40, 64), (1e6, 128)])
+def test_clear_gradient_wants_small_batches_and_noisy_one_the_fastest(noise, size):
+    assert favourite(noisy(noise)) == size
+
+
+def test_nothing_beyond_the_largest_is_recommended():
+    small = replace(TUNING, largest=Largest(48, GIB // 4, GIB, 49, 4), plateau=None)
+
+    assert favourite(small) == 32
+
+
+def test_nothing_timed_leaves_the_largest():
+    assert favourite(replace(TUNING, curve=())) == 256
+
+
+def test_nothing_found_recommends_nothing():
+    nothing = Tuning("test_x", ImageSize(32, 32), (32,))
+
+    assert favourite(nothing) is None
+    assert recommend(nothing, 0.001, ScalingRule.LINEAR) is None
+
+
+def test_candidates_are_declared_favourite_plateau_and_largest_timed():
+    assert candidates(noisy(0.1)) == [16, 32, 64, 256]
+
+
+def test_declared_size_that_does_not_fit_is_no_candidate():
+    assert 300 not in candidates(TUNING)
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate"),
+    [(ScalingRule.LINEAR, 0.002), (ScalingRule.SQUARE_ROOT, 0.001 * 2**0.5), (ScalingRule.NONE, 0.001)],
+)
+def test_learning_rate_follows_from_the_first_declared_size(rule, rate):
+    recommendation = recommend(TUNING, 0.001, rule)
+
+    assert recommendation.batch_size == 64
+    assert recommendation.learning_rate == pytest.approx(rate)
+    assert recommendation.rule == rule.value
+
+
+def test_optimizer_without_a_learning_rate_gets_none():
+    assert recommend(TUNING, None, ScalingRule.NONE).learning_rate is None
+
+
+def test_reasons_name_memory_speed_and_steps():
+    text = reasons(TUNING)
+
+    assert "it fits 1 GiB with 75 % headroom; the largest that does is 256" in text
+    assert "it trains 300 images/s; from 64 on doubling gains less than 5 %" in text
+    assert "an epoch of 1,437 images takes 23 steps" in text
+
+
+def test_reasons_name_a_pipeline_that_limits():
+    slow = replace(TUNING, curve=(*TUNING.curve[:2], point(64, 300, 0.4), *TUNING.curve[3:]))
+
+    assert "the input pipeline limits it: 40 % of a step waits for data" in reasons(slow)
+    assert "a faster input pipeline moves the plateau" in recommend(slow, 0.1, ScalingRule.NONE).would_change
+
+
+def test_reasons_name_the_noise_with_its_interval():
+    assert "noise scale is 40 images (10 to 90)" in reasons(noisy(40, 10, 90))
+    assert "noise scale is 40 images (0 to ∞)" in reasons(noisy(40, -3, None))
+    assert "undetermined" in reasons(noisy(None, None, None))
+
+
+def test_size_that_learned_no_worse_is_kept():
+    tuning = replace(TUNING, trials=trials(b32=0.50, b64=0.54, b128=0.2))
+
+    assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == 64
+    assert "after 2,048 images its validation loss is 0.540, against 0.500 at 32, 0.200 at 128" in reasons(tuning)
+
+
+@pytest.mark.parametrize("loss", [0.56, float("nan"), float("inf")])
+def test_size_that_learned_worse_gives_way_to_a_smaller_one(loss):
+    tuning = replace(TUNING, trials=trials(b32=0.50, b64=loss))
+
+    assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == 32
+    assert "64 would be faster and learned worse" in reasons(tuning)
+
+
+def test_more_memory_would_help_only_where_memory_is_the_limit():
+    cramped = replace(TUNING, curve=TUNING.curve[:1], largest=Largest(16, GIB // 2, GIB, 17, 4), plateau=None, peaks={})
+    small_data = replace(cramped, largest=Largest(16, GIB // 2, GIB, None, 4, "the data has no more images"))
+
+    assert recommend(cramped, 0.1, ScalingRule.NONE).would_change == ("more memory would allow a larger batch",)
+    assert recommend(small_data, 0.1, ScalingRule.NONE).would_change == ("more images would allow a larger batch",)
+    assert "more memory would allow a larger batch" not in recommend(TUNING, 0.1, ScalingRule.NONE).would_change
