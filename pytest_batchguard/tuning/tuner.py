@@ -207,7 +207,8 @@ class Tuner:
         sizes = recommend.candidates(self.tuning)
         images = self._trial_images(sizes)
         while sizes and images < _FEWEST_STEPS * sizes[-1]:
-            self._miss(f"validation at {sizes.pop()}: the time limit leaves it fewer than {_FEWEST_STEPS} steps")
+            bound = f"the time limit and {_MOST_EPOCHS} epochs leave it fewer than {_FEWEST_STEPS} steps"
+            self._miss(f"validation at {sizes.pop()}: {bound}")
             images = self._trial_images(sizes)
         trials: list[Trial] = []
         for size in sizes:

@@ -16,9 +16,11 @@ SAMPLE_PROJECT = Path(__file__).parents[2] / "sample_project"
 SMALL_CASE = "tests/test_training_guard.py::test_classifier_trains_at_32[b64-32x32]"
 ROUGHLY = ("--batchguard", "--batchguard-throughput-tolerance", "100%")
 """For changes that are not about speed, whose measuring then ends early."""
+LOOSELY = ("--batchguard-throughput-tolerance", "25%")
+"""The same where speed is judged and the change is large."""
 SLOW_AUGMENTATION = """
     def augment(images, labels):
-        noise = tf.random.normal((1000, 1000))
+        noise = tf.random.normal((700, 700))
         return images + 1e-9 * tf.reduce_mean(noise @ noise @ noise), labels
 
     return digits.map(augment)
@@ -54,7 +56,7 @@ def recorded_project(tmp_path_factory):
     """A copy of the sample project with a baseline of its own, taken here and now."""
     project = tmp_path_factory.mktemp("recorded") / "project"
     shutil.copytree(SAMPLE_PROJECT, project, ignore=shutil.ignore_patterns("batchguard-baselines", "__pycache__"))
-    run = run_guards(project, SMALL_CASE, "--batchguard-update", "--batchguard-repeats", "3")
+    run = run_guards(project, SMALL_CASE, "--batchguard-update", "--batchguard-repeats", "3", *LOOSELY)
     assert run.exit_code == 0, run.output
     return project
 
@@ -84,7 +86,7 @@ def test_slower_pipeline_is_a_throughput_regression_that_names_the_pipeline(proj
     plant(project, "digits_classifier/data.py", r"    return tf\.keras", "    digits = tf.keras")
     with (project / "digits_classifier/data.py").open("a", encoding="utf-8") as file:
         file.write(SLOW_AUGMENTATION)
-    run = run_guards(project, SMALL_CASE, "--batchguard")
+    run = run_guards(project, SMALL_CASE, "--batchguard", *LOOSELY)
     assert (run.exit_code, run.failures) == (1, 1), run.output
     assert "regressed: pace" in run.output
     assert "input-bound" in run.output

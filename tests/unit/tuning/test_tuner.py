@@ -260,7 +260,7 @@ def test_trials_stay_within_the_time_limit():
 def test_time_limit_too_short_for_the_largest_is_said():
     tuning = tuned(Project(), settings=Settings(1, 0.5)).tuning
 
-    assert any("the time limit leaves it fewer than 8 steps" in missing for missing in tuning.missing)
+    assert any("the time limit and 5 epochs leave it fewer than 8 steps" in missing for missing in tuning.missing)
 
 
 def test_trials_are_no_longer_than_five_epochs():
