@@ -35,12 +35,13 @@ class GpuUse:
     Attributes:
         process_bytes: What the process asked after held; `None` where NVML does not say (containers, WDDM).
         used_bytes: What everybody held.
-        other_processes: How many other processes were on the card.
+        other_processes: How many other processes were on the card; `None` where NVML does not know the process asked
+            after (containers), which then is one of those that it names.
     """
 
     process_bytes: int | None
     used_bytes: int
-    other_processes: int
+    other_processes: int | None
 
 
 @contextmanager
@@ -87,8 +88,10 @@ def gpu_use(pynvml: Any, uuid: str, pid: int) -> GpuUse:
     """Return who holds how much of the card named `uuid`, seen from process `pid`."""
     handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
     held = {process.pid: process.usedGpuMemory for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
-    own = held.pop(pid, None)
-    return GpuUse(own, pynvml.nvmlDeviceGetMemoryInfo(handle).used, len(held))
+    used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
+    if pid not in held:
+        return GpuUse(None, used, None)
+    return GpuUse(held[pid], used, len(held) - 1)
 
 
 def is_thermally_limited(pynvml: Any, uuid: str) -> bool | None:

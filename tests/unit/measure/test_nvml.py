@@ -105,9 +105,9 @@ def test_memory_of_a_process_that_nvml_does_not_tell_is_unknown_and_not_zero():
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10) == GpuUse(None, 7 * GIB, 0)
 
 
-def test_process_that_nvml_does_not_see_holds_an_unknown_amount():
+def test_process_that_nvml_knows_by_another_number_is_not_taken_for_a_stranger():
     card = Card("Tesla T4", "GPU-e", processes=((10, GIB),))
-    assert gpu_use(PaperNvml(card), "GPU-e", pid=99) == GpuUse(None, 7 * GIB, 1)
+    assert gpu_use(PaperNvml(card), "GPU-e", pid=99) == GpuUse(None, 7 * GIB, None)
 
 
 @pytest.mark.parametrize(("number", "cuda"), [(12040, "12.4"), (11080, "11.8"), (13000, "13.0")])
