@@ -45,23 +45,35 @@ def draw(path: Path, tunings: Sequence[Tuning]) -> None:
         figure = Figure(figsize=(10, 2.9 * len(tunings)), layout="constrained")
         FigureCanvasSVG(figure)
         rows = figure.subplots(len(tunings), 3, squeeze=False)
-        for (memory, speed, time), tuning in zip(rows, tunings, strict=True):
-            _draw_memory(memory, tuning)
-            _draw_speed(speed, tuning)
-            _draw_validation(time, tuning)
-            memory.set_title(title(tuning), loc="left", fontsize=9, fontweight="bold")
+        for panels, tuning in zip(rows, tunings, strict=True):
+            for axes, (draw_panel, is_there) in zip(panels, _panels(tuning), strict=True):
+                if is_there:
+                    draw_panel(axes, tuning)
+                    _finish(axes, tuning)
+                else:
+                    axes.text(0.5, 0.5, "not measured", ha="center", va="center", color="gray")
+                    axes.set_axis_off()
+            panels[0].set_title(title(tuning), loc="left", fontsize=9, fontweight="bold")
         figure.savefig(path, metadata={"Date": None})
+
+
+def _panels(tuning: Tuning) -> list[tuple[Callable[[Any, Tuning], None], bool]]:
+    """Return what to draw in each panel, and whether there is anything to draw."""
+    return [
+        (_draw_memory, bool(tuning.peaks)),
+        (_draw_speed, bool(tuning.curve)),
+        (_draw_validation, bool(tuning.trials)),
+    ]
 
 
 def _draw_memory(axes: Any, tuning: Tuning) -> None:
     axes.plot(list(tuning.peaks), [peak / _GIB for peak in tuning.peaks.values()], "o-", color="tab:blue")
     axes.set_ylabel("peak memory in GiB")
     if tuning.largest is not None:
-        axes.axhline(tuning.largest.limit_bytes / _GIB, **_LIMIT_STYLE)
+        axes.axhline(tuning.largest.limit_bytes / _GIB, label="limit", **_LIMIT_STYLE)
         if tuning.largest.smallest_failing is not None:
             axes.axvline(tuning.largest.smallest_failing, **_LIMIT_STYLE)
     axes.set_ylim(bottom=0)
-    _finish(axes, tuning)
 
 
 def _draw_speed(axes: Any, tuning: Tuning) -> None:
@@ -71,10 +83,9 @@ def _draw_speed(axes: Any, tuning: Tuning) -> None:
     above = [point.images_per_second * (point.pace / point.pace_low - 1) for point in tuning.curve]
     axes.errorbar(sizes, rates, yerr=[below, above], fmt="o-", color="tab:green", capsize=3)
     if tuning.plateau is not None:
-        axes.axvline(tuning.plateau, color="tab:green", linestyle=":", linewidth=1)
+        axes.axvline(tuning.plateau, color="tab:green", linestyle=":", label=f"plateau from {tuning.plateau}")
     axes.set_ylabel("images/s")
     axes.set_ylim(bottom=0)
-    _finish(axes, tuning)
 
 
 def _draw_validation(axes: Any, tuning: Tuning) -> None:
@@ -84,10 +95,8 @@ def _draw_validation(axes: Any, tuning: Tuning) -> None:
     axes.set_ylabel("validation loss at equal work")
     noise = tuning.noise[-1] if tuning.noise else None
     if noise is not None and noise.images is not None:
-        axes.axvline(noise.images, color="tab:purple", linewidth=1)
+        axes.axvline(noise.images, color="tab:purple", linewidth=1, label=f"noise scale {noise_text(noise)}")
         axes.axvspan(max(1.0, noise.low or 1.0), noise.high or noise.images * 10, **_NOISE_STYLE)
-        axes.set_title(f"noise scale {noise_text(noise)}", fontsize=8, color="tab:purple")
-    _finish(axes, tuning)
 
 
 def _finish(axes: Any, tuning: Tuning) -> None:
@@ -96,4 +105,7 @@ def _finish(axes: Any, tuning: Tuning) -> None:
     axes.set_xlabel("batch size")
     axes.grid(alpha=0.3)
     if tuning.recommended is not None:
-        axes.axvline(tuning.recommended.batch_size, color="black", linewidth=1.5, alpha=0.6)
+        size = tuning.recommended.batch_size
+        axes.axvline(size, color="black", linewidth=1.5, alpha=0.6, label=f"use {size}")
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize=7)
