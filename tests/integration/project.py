@@ -107,7 +107,7 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text), encoding="utf-8")
 
-    def run(self, *arguments: str, stdin: str = "", ini: Mapping[str, str] | None = None) -> Run:
+    def run(self, *arguments: str, stdin: str = "", ini: Mapping[str, str] | None = None, on_gpu: bool = False) -> Run:
         """Run pytest here in a process of its own; `ini` is set beside the usual keys."""
         settings = [f"{key}={value}" for key, value in {**INI, **(ini or {})}.items()]
         options = [word for setting in settings for word in ("-o", setting)]
@@ -123,7 +123,7 @@ class Project:
         ended = subprocess.run(
             command,
             cwd=self.folder,
-            env=environment(),
+            env=environment(on_gpu=on_gpu),
             input=stdin,
             capture_output=True,
             text=True,
@@ -162,10 +162,11 @@ def text_of(lines: list[str]) -> str:
     return " ".join(" ".join(lines).split())
 
 
-def environment() -> dict[str, str]:
-    """Return an environment without the outer pytest's traces, without GPUs and with a fixed width."""
+def environment(*, on_gpu: bool = False) -> dict[str, str]:
+    """Return an environment without the outer pytest's traces, without GPUs unless asked for, with a fixed width."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
-    return {**kept, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": _WIDTH, "PY_COLORS": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    cards = {} if on_gpu else {"CUDA_VISIBLE_DEVICES": ""}
+    return {**kept, **cards, "COLUMNS": _WIDTH, "PY_COLORS": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def _test_cases(path: Path) -> dict[str, ET.Element]:

@@ -1,0 +1,138 @@
+"""Guards on a real GPU: figures, budget, out of memory, and nothing left behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_batchguard.measure.nvml import opened_nvml
+from tests.integration.project import text_of
+
+GIB = 2**30
+TOLERANCE = 256 * 2**20
+"""What other processes on the card may come and go by."""
+
+GUARDS = """
+import pytest
+import tiny
+
+def convolutions(guard):
+    import keras
+
+    layers = [keras.Input((*guard.image_size, 1))]
+    layers += [keras.layers.Conv2D(64, 3, padding="same", activation="relu") for _ in range(4)]
+    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+@pytest.mark.batchguard(32, 64)
+def test_small(batchguard):
+    batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
+
+@pytest.mark.batchguard(64, 512, memory_budget="1GiB")
+def test_over_its_budget(batchguard):
+    batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
+
+@pytest.mark.batchguard(32, 64)
+def test_after_it(batchguard):
+    batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
+
+@pytest.mark.batchguard(32, 64)
+def test_is_killed(batchguard):
+    import os, signal
+    import tensorflow as tf
+
+    held = tf.zeros((2**28,))  # 1 GiB on the card
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def used_bytes(uuid):
+    with opened_nvml() as pynvml:
+        return pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(uuid)).used
+
+
+@pytest.fixture(scope="module")
+def before(gpu):
+    return used_bytes(gpu.uuid)
+
+
+@pytest.fixture(scope="module")
+def run(gpu, before, new_project):
+    return new_project(test_it=GUARDS).run("--batchguard", "--batchguard-require-gpu", on_gpu=True)
+
+
+def figures(run, name):
+    return run.figures_of(f"{name}[b32-64x64]")["measurement"]
+
+
+def test_device_is_the_gpu(run, gpu):
+    assert run.figures["device"]["key"] == gpu.key
+
+
+@pytest.mark.parametrize("name", ["test_small", "test_after_it"])
+def test_case_fits_and_is_measured_in_full(run, name):
+    measured = figures(run, name)
+
+    assert measured["memory"]["peak_bytes"] > 32 * 64 * 64 * 64 * 4
+    assert measured["throughput"]["images_per_second"] > 0
+    assert measured["loss"]["first"] > measured["loss"]["last"]
+    assert measured["provenance"]["driver"]
+    assert measured["provenance"]["cuda"]
+
+
+def test_reserved_memory_holds_the_peak_or_is_unknown(run):
+    memory = figures(run, "test_small")["memory"]
+
+    assert memory.get("reserved_bytes") is None or memory["reserved_bytes"] >= memory["peak_bytes"]
+
+
+def test_budget_is_enforced_by_the_allocator(run):
+    judgement = run.figures_of("test_over_its_budget[b64-512x512]")["judgement"]
+
+    assert judgement["verdict"] == "does-not-fit"
+    assert "out of memory" in judgement["reason"]
+
+
+def test_killed_case_ends_alone(run):
+    judgement = run.figures_of("test_is_killed[b32-64x64]")["judgement"]
+
+    assert judgement["verdict"] == "broken"
+    assert "SIGKILL" in judgement["reason"]
+
+
+def test_memory_of_every_case_is_back_after_the_run(run, before, gpu):
+    assert abs(used_bytes(gpu.uuid) - before) < TOLERANCE
+
+
+def test_process_of_pytest_itself_holds_nothing_of_the_card(gpu, new_project):
+    looks = """
+    import os
+    import tiny
+    import pytest
+
+    @pytest.mark.batchguard(32, 64)
+    def test_it(batchguard):
+        import pynvml
+
+        tiny.train(batchguard)
+        pynvml.nvmlInit()
+        card = pynvml.nvmlDeviceGetHandleByUUID(batchguard.device.uuid)
+        holders = {process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(card)}
+        assert os.getppid() not in holders, "the server holds a context"
+        assert int(os.environ["PARENT"]) not in holders, "pytest holds a context"
+    """
+    conftest = "import os\nos.environ.setdefault('PARENT', str(os.getpid()))\n"
+
+    run = new_project(test_it=looks, conftest=conftest).run("--batchguard", on_gpu=True)
+
+    assert run.exit_code == 0
+
+
+def test_tuning_finds_the_boundary_of_a_budget(gpu, new_project):
+    project = new_project(test_it=GUARDS)
+
+    run = project.run("--batchguard-tune", "--batchguard-memory-budget=2GiB", "-k", "test_small", on_gpu=True)
+
+    assert run.exit_code == 0
+    assert "runs out of memory" in text_of(run.section("batchguard tuned for "))
