@@ -16,7 +16,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,15 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import alarm_rules
-import pytest
+from lab import Bench, work_on
 from record import RESULTS, record, table
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plain import from_plain, to_plain
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.measure.device import choose_device
-from pytest_batchguard.plugin.policy import policy_of
-from pytest_batchguard.plugin.runner import CaseRunner
 
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
 MEASURED = RESULTS / "false_alarms.jsonl"
@@ -87,45 +84,6 @@ while True:
 """
 
 
-class Collector:
-    """Takes the place of the guarding: one throughput pass of each case, written down and not judged."""
-
-    def __init__(self, condition: str, block: int) -> None:
-        self._condition = condition
-        self._block = block
-        self._device = choose_device("cpu", os.environ)
-        self._runner: CaseRunner | None = None
-
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Start the process servers."""
-        self._runner = CaseRunner(session.config, self._device, lambda _message: None)
-
-    def pytest_unconfigure(self) -> None:
-        """End them."""
-        if self._runner is not None:
-            self._runner.close()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool:
-        """Measure and append."""
-        assert self._runner is not None  # the session has started
-        case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
-        policy = policy_of(item, case, self._device)
-        attempt = self._runner.run_pass(item, policy.plan(Pass.THROUGHPUT, self._device), policy.timeout_seconds)
-        if attempt.measurement is None or attempt.measurement.failure is not None:
-            raise RuntimeError(f"{item.nodeid} did not train: {attempt}")
-        line = {
-            "condition": self._condition,
-            "block": self._block,
-            "case": f"{item.name.partition('[')[0].removeprefix('test_')} {case.id}",
-            "slowdown": item.callspec.params["slowdown"],  # type: ignore[attr-defined]
-            "measurement": to_plain(_what_is_judged(attempt.measurement)),
-        }
-        with MEASURED.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        return True
-
-
 def _what_is_judged(measurement: Measurement) -> Measurement:
     case = Measurement(measurement.batch_size, measurement.image_size)
     return replace(case, throughput=measurement.throughput, breakdown=measurement.breakdown)
@@ -173,23 +131,32 @@ def collect(blocks: int) -> None:
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def collect_block(condition: str, block: int) -> int:
-    """Measure one block; return pytest's exit code."""
-    with tempfile.TemporaryDirectory() as folder:
-        guards = GUARDS.replace("{slowdowns}", repr(_slowdowns(block)))
-        Path(folder, "test_guards.py").write_text(guards, encoding="utf-8")
-        Path(folder, "pytest.ini").write_text(
-            f"[pytest]\npythonpath = {SAMPLE_PROJECT} {Path(__file__).parent}\n", encoding="utf-8"
-        )
-        os.chdir(folder)
-        code = pytest.main(["-q", "-p", "no:cacheprovider"], plugins=[Collector(condition, block)])
-    return int(code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED})
+def collect_block(condition: str, block: int) -> None:
+    """Measure one block: a throughput pass of each case, written down and not judged."""
+
+    def measure(bench: Bench) -> None:
+        attempt = bench.measure(Pass.THROUGHPUT, is_probe=False)
+        if attempt.measurement is None or attempt.measurement.failure is not None:
+            raise RuntimeError(f"{bench.name} did not train: {attempt}")
+        line = {
+            "condition": condition,
+            "block": block,
+            "case": f"{bench.name.partition('[')[0].removeprefix('test_')} {bench.case.id}",
+            "slowdown": bench.parameters["slowdown"],
+            "measurement": to_plain(_what_is_judged(attempt.measurement)),
+        }
+        with MEASURED.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    guards = GUARDS.replace("{slowdowns}", repr(_slowdowns(block)))
+    work_on(guards, choose_device("cpu", os.environ), measure, [SAMPLE_PROJECT, Path(__file__).parent])
 
 
 def main() -> None:
     """Measure what is missing, judge and record."""
     if "--block" in sys.argv:
-        sys.exit(collect_block(sys.argv[2], int(sys.argv[3])))
+        collect_block(sys.argv[2], int(sys.argv[3]))
+        return
     collect(int(sys.argv[1]) if len(sys.argv) > 1 else BLOCKS)
     measured_so_far: dict[tuple[str, str, float], list[Measurement]] = {}
     for line in measured():

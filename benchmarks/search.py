@@ -12,23 +12,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pytest
+from lab import Bench, work_on
 from record import RESULTS, record, table
 
 from pytest_batchguard.core.model import FailureKind
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.core.units import format_bytes, parse_size
 from pytest_batchguard.measure.device import choose_device
-from pytest_batchguard.plugin.policy import policy_of
-from pytest_batchguard.plugin.runner import CaseRunner
 from pytest_batchguard.tuning.search import Probe, SizeSearch
 
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
@@ -82,62 +77,52 @@ def test_model(batchguard, kind):
 """
 
 
-class Bench:
-    """Takes the place of the guarding: searches and bisects for each model, image size and budget."""
+class Prober:
+    """Probes sizes of one model and image size under one budget, each once.
 
-    def __init__(self) -> None:
-        self._device = choose_device("cpu", os.environ)
-        self._runner: CaseRunner | None = None
-        self._known = {tuple(line["asked"]): line for line in probes()}
+    Args:
+        bench: The guard.
+        budget: As in `BUDGETS`.
+        known: What was probed so far; added to.
+    """
 
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Start the process servers."""
-        self._runner = CaseRunner(session.config, self._device, lambda _message: None)
+    def __init__(self, bench: Bench, budget: str, known: dict[tuple[Any, ...], dict[str, Any]]) -> None:
+        self._bench = bench
+        self._budget = budget
+        self._known = known
 
-    def pytest_unconfigure(self) -> None:
-        """End them."""
-        if self._runner is not None:
-            self._runner.close()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool:
-        """Search under every budget."""
-        kind = item.callspec.params["kind"]  # type: ignore[attr-defined]
-        case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
-        for budget in BUDGETS[kind].get(case.image_size.height, ()):
-
-            def ask(size: int, budget: str = budget) -> Probe:
-                return self._probe(item, kind, case, budget, size)
-
-            search, trail = searched(parse_size(budget), ask)
-            boundary = bisected(search, ask)
-            print(f"{kind} {case.image_size} {budget}: {trail}, truth {boundary}", flush=True)
-        return True
-
-    def _probe(self, item: pytest.Item, kind: str, case: Any, budget: str, size: int) -> Probe:
-        asked = (kind, case.image_size.height, budget, size)
+    def ask(self, size: int) -> Probe:
+        """Return what comes of a size."""
+        asked = (self._bench.parameters["kind"], self._bench.case.image_size.height, self._budget, size)
         if asked not in self._known:
-            self._known[asked] = self._measured(item, case, budget, asked)
+            self._known[asked] = {"asked": asked, **self._measured(size)}
             with PROBES.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self._known[asked]) + "\n")
         line = self._known[asked]
         return Probe(size, line["fits"], line["peak_bytes"], line["held_bytes"])
 
-    def _measured(self, item: pytest.Item, case: Any, budget: str, asked: tuple[Any, ...]) -> dict[str, Any]:
-        assert self._runner is not None  # the session has started
-        policy = policy_of(item, replace(case, batch_size=asked[-1]), self._device)
-        plan = replace(policy.plan(Pass.MEMORY, self._device), budget_bytes=parse_size(budget), is_probe=True)
-        measurement = self._runner.run_pass(item, plan, policy.timeout_seconds).measurement
+    def _measured(self, size: int) -> dict[str, Any]:
+        budget_bytes = parse_size(self._budget)
+        measurement = self._bench.measure(Pass.MEMORY, size, budget_bytes=budget_bytes).measurement
         failure = measurement.failure if measurement else None
         if measurement is None or (failure is not None and failure.kind is not FailureKind.OOM):
-            raise RuntimeError(f"{asked}: neither trained nor out of memory: {failure}")
+            raise RuntimeError(f"{self._bench.name} at {size}: neither trained nor out of memory: {failure}")
         memory = measurement.memory if failure is None else None
         return {
-            "asked": asked,
             "fits": failure is None,
             "peak_bytes": memory.peak_bytes if memory else None,
             "held_bytes": memory.held_bytes if memory else None,
         }
+
+
+def search_all(bench: Bench) -> None:
+    """Search and bisect under every budget."""
+    known = {tuple(line["asked"]): line for line in probes()}
+    kind, size = bench.parameters["kind"], bench.case.image_size
+    for budget in BUDGETS[kind].get(size.height, ()):
+        ask = Prober(bench, budget, known).ask
+        search, trail = searched(parse_size(budget), ask)
+        print(f"{kind} {size} {budget}: {trail}, truth {bisected(search, ask)}", flush=True)
 
 
 def probes() -> list[dict[str, Any]]:
@@ -232,16 +217,8 @@ def main() -> None:
     """Probe what is missing, compare and record."""
     RESULTS.mkdir(exist_ok=True)
     sizes = sorted({side for sizes in BUDGETS.values() for side in sizes})
-    with tempfile.TemporaryDirectory() as folder:
-        guards = GUARDS.replace("{kinds}", repr(list(BUDGETS))).replace("{sizes}", repr(sizes))
-        Path(folder, "test_guards.py").write_text(guards, encoding="utf-8")
-        Path(folder, "pytest.ini").write_text(f"[pytest]\npythonpath = {SAMPLE_PROJECT}\n", encoding="utf-8")
-        here = Path.cwd()
-        os.chdir(folder)
-        code = pytest.main(["-q", "-s", "-p", "no:cacheprovider"], plugins=[Bench()])
-        os.chdir(here)
-    if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
-        sys.exit(int(code))
+    guards = GUARDS.replace("{kinds}", repr(list(BUDGETS))).replace("{sizes}", repr(sizes))
+    work_on(guards, choose_device("cpu", os.environ), search_all, [SAMPLE_PROJECT])
     found = rows({tuple(line["asked"]): line for line in probes()})
     trainings = sorted(len(row["trail"]) for row in found)
     close = [row for row in found if row["truth"] - row["found"] <= max(1, 0.02 * row["truth"])]

@@ -5,8 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from pytest_batchguard.core.tuning import NoiseScale, Tuning
-from pytest_batchguard.core.units import format_bytes, format_number, format_percent, format_rate
+from pytest_batchguard.core.tuning import NoiseScale, SpeedPoint, Trial, Tuning
+from pytest_batchguard.core.units import (
+    format_bytes,
+    format_change,
+    format_loss,
+    format_number,
+    format_percent,
+    format_rate,
+)
 from pytest_batchguard.report.layout import columns
 from pytest_batchguard.report.rows import NOTHING, short_name
 
@@ -37,6 +44,28 @@ def noise_text(noise: NoiseScale) -> str:
     return f"{format_number(noise.images)} ({low}–{high})"
 
 
+def _speed(point: SpeedPoint) -> str:
+    half = (point.pace_high - point.pace_low) / 2 / point.pace
+    return f"{point.batch_size}: {format_rate(point.images_per_second)} ± {format_percent(half)}"
+
+
+def _validation(trial: Trial) -> str:
+    metrics = (f", {name} {figure:.3g}" for name, figure in trial.metrics.items())
+    return f"{trial.batch_size}: loss {format_loss(trial.loss)}{''.join(metrics)}"
+
+
+def _compared(tuning: Tuning) -> Iterator[str]:
+    """Say how the declared sizes compare with the recommended one."""
+    points = {point.batch_size: point for point in tuning.curve}
+    used = points.get(tuning.recommended.batch_size) if tuning.recommended else None
+    for size in tuning.declared:
+        if tuning.largest is not None and size > tuning.largest.batch_size:
+            yield f"declared {size} does not fit"
+        elif used is not None and size in points and size != used.batch_size:
+            change = format_change(points[size].images_per_yardstick / used.images_per_yardstick)
+            yield f"declared {size} trains {change} images/s, compared with {used.batch_size}"
+
+
 def _row(tuning: Tuning) -> tuple[str, ...]:
     recommended = tuning.recommended
     rate = recommended.learning_rate if recommended else None
@@ -60,8 +89,10 @@ def _remarks(tuning: Tuning) -> Iterator[str]:
             f"{format_percent(largest.headroom)} headroom; {boundary} ({largest.trainings} trainings)"
         )
     if tuning.curve:
-        speeds = (f"{point.batch_size}: {format_rate(point.images_per_second)}" for point in tuning.curve)
-        yield "throughput: " + ", ".join(speeds)
+        yield "throughput: " + ", ".join(map(_speed, tuning.curve))
+    if tuning.trials:
+        yield f"validated after {tuning.trials[0].images:,} images: " + "; ".join(map(_validation, tuning.trials))
+    yield from _compared(tuning)
     if tuning.recommended is not None:
         yield f"use {tuning.recommended.batch_size}:"
         yield from (f"- {reason}" for reason in tuning.recommended.reasons)

@@ -122,10 +122,15 @@ def _speed_reasons(tuning: Tuning, size: int) -> list[str]:
         if tuning.plateau is not None
         else "throughput still grows at the largest size timed"
     ).replace("%", " %")
-    limits = ""
-    if point.waiting_share is not None and point.waiting_share > _INPUT_BOUND:
-        limits = f"; the input pipeline limits it: {format_percent(point.waiting_share)} of a step waits for data"
-    return [f"it trains {format_rate(point.images_per_second)}; {where}{limits}"]
+    return [f"it trains {format_rate(point.images_per_second)}; {where}{_what_limits(point.waiting_share)}"]
+
+
+def _what_limits(waiting_share: float | None) -> str:
+    if waiting_share is None:
+        return ""
+    if waiting_share > _INPUT_BOUND:
+        return f"; the input pipeline limits it: {format_percent(waiting_share)} of a step waits for data"
+    return "; the model limits it, not the input pipeline"
 
 
 _INPUT_BOUND = 0.2

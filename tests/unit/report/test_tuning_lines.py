@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_batchguard.core.model import ImageSize
-from pytest_batchguard.core.tuning import Largest, NoiseScale, Recommendation, SpeedPoint, Tuning
+from pytest_batchguard.core.tuning import Largest, NoiseScale, Recommendation, SpeedPoint, Trial, Tuning
 from pytest_batchguard.report.tuning_lines import noise_text, summary_lines
 
 GIB = 2**30
@@ -14,7 +14,7 @@ TUNING = Tuning(
     image_size=ImageSize(180, 180),
     declared=(32, 64),
     largest=Largest(160, int(0.98 * GIB), GIB, 164, 4),
-    curve=(SpeedPoint(32, 123.4, 1, 1, 1), SpeedPoint(64, 1810.0, 1, 1, 1)),
+    curve=(SpeedPoint(32, 123.4, 2, 1.9, 2.1), SpeedPoint(64, 1810.0, 3, 3, 3)),
     plateau=64,
     noise=(NoiseScale(None, None, None, 20), NoiseScale(41.2, 20.0, 90.0, 20)),
     recommended=Recommendation(64, 0.00141, "square root (a source)", ("it fits", "it is fast"), ("more memory",)),
@@ -55,12 +55,27 @@ def test_reasons_follow_with_what_would_change_them_and_what_is_missing():
     assert "test_model at 180x180:" in text
     assert "the largest batch that fits 1 GiB is 160, with 2 % headroom" in text
     assert "164 runs out of memory (4 trainings)" in " ".join(text.split())
-    assert "throughput: 32: 123 images/s, 64: 1,810 images/s" in text
+    assert "throughput: 32: 123 images/s ± 5 %, 64: 1,810 images/s ± 0 %" in text
     assert "use 64:" in text
     assert "- it is fast" in text
     assert "- learning rate 0.00141: square root (a source)" in text
     assert "- it would change: more memory" in text
     assert "not measured: validation" in text
+
+
+def test_declared_sizes_are_compared_in_yardsticks():
+    text = " ".join(text_of(replace(TUNING, declared=(32, 64, 512))).split())
+
+    assert "declared 32 trains -25 % images/s, compared with 64" in text
+    assert "declared 64" not in text
+    assert "declared 512 does not fit" in text
+
+
+def test_validation_shows_loss_and_metrics_side_by_side():
+    trials = (Trial(32, 2048, 64, 0.1, 0.5, {"accuracy": 0.91}), Trial(64, 2048, 32, 0.1, 0.6, {"accuracy": 0.9}))
+    text = " ".join(text_of(replace(TUNING, trials=trials)).split())
+
+    assert "validated after 2,048 images: 32: loss 0.500, accuracy 0.91; 64: loss 0.600, accuracy 0.9" in text
 
 
 def test_search_that_the_data_ended_says_so():

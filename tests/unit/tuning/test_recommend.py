@@ -113,6 +113,12 @@ def test_reasons_name_a_pipeline_that_limits():
     assert "a faster input pipeline moves the plateau" in recommend(slow, 0.1, ScalingRule.NONE).would_change
 
 
+def test_reasons_name_a_model_that_limits():
+    quick = replace(TUNING, curve=(*TUNING.curve[:2], point(64, 300, 0.02), *TUNING.curve[3:]))
+
+    assert "the model limits it, not the input pipeline" in reasons(quick)
+
+
 def test_reasons_name_the_noise_with_its_interval():
     assert "noise scale is 40 images (10 to 90)" in reasons(noisy(40, 10, 90))
     assert "noise scale is 40 images (0 to ∞)" in reasons(noisy(40, -3, None))

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Pack what a GPU host that reaches no package index needs to train: TensorFlow's GPU build, the CUDA 12 libraries that
+# it must have, and what the plugin imports, in parts small enough to carry one by one.
+#
+#   benchmarks/gpu/pack.sh DEST [PART_MIB]        e.g. benchmarks/gpu/pack.sh .gpu 58
+#
+# Run it where pip works; it takes about five minutes and 6 GiB of disk. DEST then holds part-00, part-01, … and
+# SHA256SUM; benchmarks/gpu/unpack.sh puts them together on the host.
+#
+#   PYTHON_VERSION   the host's Python, for which wheels are chosen; 3.12 unless set
+#   TF_VERSION       2.21.0 unless set
+#   CUDNN=1          packs cuDNN as well, about as much again; otherwise the host's own cuDNN 9 serves
+set -euo pipefail
+dest=${1:?usage: pack.sh DEST [PART_MIB]}
+part_mib=${2:-58}
+python_version=${PYTHON_VERSION:-3.12}
+tensorflow_version=${TF_VERSION:-2.21.0}
+
+mkdir -p "$dest"
+dest=$(cd "$dest" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+site=$work/site
+
+platforms=()
+for glibc in 2_28 2_27 2_24 2_17 2_12 2_5; do platforms+=(--platform "manylinux_${glibc}_x86_64"); done
+for name in manylinux2014 manylinux2010 manylinux1; do platforms+=(--platform "${name}_x86_64"); done
+
+into_site() {
+  python3 -m pip install --quiet --disable-pip-version-check --no-compile --target "$site" --only-binary=:all: \
+    --implementation cp --python-version "$python_version" "${platforms[@]}" "$@"
+}
+
+into_site "tensorflow==$tensorflow_version" pytest nvidia-ml-py psutil pyyaml filelock
+# The oldest cuBLAS that TensorFlow 2.21 takes is a third smaller than the newest.
+into_site --no-deps nvidia-cublas-cu12==12.5.3.2 nvidia-cuda-runtime-cu12==12.5.82 nvidia-cuda-cupti-cu12==12.5.82 \
+  nvidia-cuda-nvcc-cu12==12.5.82 nvidia-nvjitlink-cu12==12.5.82
+[ "${CUDNN:-0}" = 0 ] || into_site --no-deps 'nvidia-cudnn-cu12>=9.3.0.75,<10'
+
+# Training needs no headers, no clang bindings and none of the largest library's symbols. The other libraries were
+# rewritten by patchelf, which stripping would break.
+rm -rf "$site/clang" "$site/tensorflow/include" "$site"/nvidia/*/include
+strip --strip-unneeded "$site/tensorflow/libtensorflow_cc.so.2"
+
+XZ_OPT='-T0 -3' tar -C "$work" -cJf "$work/site.tar.xz" site
+rm -f "$dest"/part-* "$dest/SHA256SUM"
+split -b "${part_mib}M" -d -a 2 "$work/site.tar.xz" "$dest/part-"
+(cd "$work" && sha256sum site.tar.xz) > "$dest/SHA256SUM"
+ls -l "$dest"

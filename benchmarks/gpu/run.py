@@ -1,0 +1,417 @@
+"""Everything that has to be seen on a GPU, in under 20 minutes: one command, one JSON file.
+
+    python benchmarks/gpu/run.py [--minutes M] [STEP …]
+
+Writes benchmarks/results/gpu-<device key>.json after every step and goes on after one that fails. A step that has used
+up its share of the time says what it left out. `--device cpu` runs the same on a CPU, to see that the script works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from lab import Bench, work_on
+from record import RESULTS
+
+from pytest_batchguard.core.judge import judge
+from pytest_batchguard.core.model import Baseline, Device, FailureKind, Limits, Measurement, Verdict
+from pytest_batchguard.core.plain import to_plain
+from pytest_batchguard.core.plan import Pass
+from pytest_batchguard.measure.device import choose_device, cpu_device
+from pytest_batchguard.measure.nvml import driver_versions, opened_nvml
+from pytest_batchguard.tuning.search import Probe, SizeSearch
+
+REPOSITORY = Path(__file__).parents[2]
+GIB = 2**30
+KINDS = ("digits", "mobilenet", "resnet")
+SIZES = (32, 96, 180, 224)
+BATCHES = (32, 128, 512)
+BUDGETS = (None, 8 * GIB, 16 * GIB, 24 * GIB)
+PROCESSES = 10
+SPEED_RUNS = 20
+SLOWDOWN = 0.05
+
+GUARDS = """
+import pytest
+
+def build(kind, size, policy, jit):
+    import keras
+
+    keras.mixed_precision.set_global_policy(policy)
+    if kind == "digits":
+        from digits_classifier.model import build_classifier
+        model, channels = build_classifier(size), 1
+    else:
+        application = keras.applications.MobileNetV2 if kind == "mobilenet" else keras.applications.ResNet50
+        model, channels = application(input_shape=(*size, 3), weights=None, classes=10), 3
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", jit_compile="auto" if jit else False)
+    return model, channels
+
+@pytest.mark.parametrize("slowdown", [0.0, {slowdown}])
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("kind", {kinds})
+@pytest.mark.batchguard(1, {sizes})
+def test_model(batchguard, kind, policy, jit, slowdown):
+    import tensorflow as tf
+    from slow_training import slow_down
+
+    model, channels = build(kind, batchguard.image_size, policy, jit)
+    images = tf.random.stateless_uniform((batchguard.batch_size, *batchguard.image_size, channels), (0, 1))
+    labels = tf.random.stateless_uniform((batchguard.batch_size,), (0, 2), 0, 10, tf.int32)
+    data = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    if slowdown:
+        slow_down(model, int(slowdown * batchguard.batch_size + 0.5))
+    batchguard.train(model, data)
+"""
+BARE_FIT = """
+import sys, time
+import keras, tensorflow as tf
+from digits_classifier.model import build_classifier
+
+batch = int(sys.argv[1])
+images = tf.random.stateless_uniform((batch, 32, 32, 1), (0, 1))
+labels = tf.random.stateless_uniform((batch,), (0, 2), 0, 10, tf.int32)
+data = tf.data.Dataset.from_tensors((images, labels)).repeat()
+model = build_classifier((32, 32))
+model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss="sparse_categorical_crossentropy")
+model.fit(data, steps_per_epoch=200, verbose=0)
+begin = time.perf_counter()
+model.fit(data, steps_per_epoch=1000, verbose=0)
+print(1000 * batch / (time.perf_counter() - begin))
+"""
+
+Step = Callable[["Host"], dict[str, Any]]
+
+
+class Host:
+    """The machine, the guards on it and the time that is left.
+
+    Args:
+        device: What to train on.
+        seconds: For all steps together.
+    """
+
+    def __init__(self, device: Device, seconds: float) -> None:
+        self.device = device
+        self.benches: dict[tuple[str, int, str, bool, float], Bench] = {}
+        self._end = time.monotonic() + seconds
+        self._step_end = self._end
+
+    def add(self, bench: Bench) -> None:
+        """Take a guard."""
+        chosen = bench.parameters
+        key = (chosen["kind"], bench.case.image_size.height, chosen["policy"], chosen["jit"], chosen["slowdown"])
+        self.benches[key] = bench
+
+    def begin_step(self, share: float) -> None:
+        """Give the next step a share of the time that is left."""
+        now = time.monotonic()
+        self._step_end = now + share * max(0.0, self._end - now)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the step has used up its share."""
+        return time.monotonic() > self._step_end
+
+    def bench(self, kind: str, size: int, *, policy: str = "float32", jit: bool = True, slowdown: float = 0.0) -> Bench:
+        """Return a guard."""
+        return self.benches[kind, size, policy, jit, slowdown]
+
+    def used_bytes(self) -> int | None:
+        """Return what everybody holds of the card."""
+        if self.device.uuid is None:
+            return None
+        with opened_nvml() as pynvml:
+            return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(self.device.uuid)).used)
+
+    @property
+    def whole(self) -> Pass:
+        """The pass that times a training."""
+        return Pass.WHOLE if self.device.is_gpu else Pass.THROUGHPUT
+
+
+def measured(bench: Bench, kind: Pass, batch_size: int, **changes: Any) -> dict[str, Any]:
+    """Return figures, failure and time of one process."""
+    begin = time.monotonic()
+    attempt = bench.measure(kind, batch_size, **changes)
+    found = attempt.measurement or Measurement(batch_size, bench.case.image_size)
+    figures: dict[str, Any] = {"batch_size": batch_size, "seconds": round(time.monotonic() - begin, 2)}
+    for part in ("memory", "failure", "model", "notes"):
+        value = getattr(found, part)
+        if value:
+            figures[part] = to_plain(value)
+    if found.throughput:
+        throughput = found.throughput
+        figures["images_per_second"] = throughput.images_per_second
+        figures["pace"] = throughput.pace
+        figures["yardstick_share"] = sum(throughput.yardstick_seconds) / sum(throughput.step_seconds)
+    return figures
+
+
+def memory(host: Host) -> dict[str, Any]:
+    """Peak, NVML's figures for process and card, by model, batch, precision and XLA."""
+    found, left_out = [], []
+    for kind in KINDS:
+        for batch in BATCHES:
+            for policy in ("float32", "mixed_float16"):
+                for jit in (True, False):
+                    setting = {"kind": kind, "policy": policy, "xla": jit}
+                    if host.is_late:
+                        left_out.append({**setting, "batch_size": batch})
+                        continue
+                    bench = host.bench(kind, 224, policy=policy, jit=jit)
+                    found.append({**setting, **measured(bench, Pass.MEMORY, batch)})
+    return {"runs": found, "left_out": left_out}
+
+
+def spread(host: Host) -> dict[str, Any]:
+    """The peak of one program in fresh processes."""
+    found = {}
+    for kind in KINDS:
+        peaks = []
+        while len(peaks) < PROCESSES and not host.is_late:
+            peaks.append(measured(host.bench(kind, 96), Pass.MEMORY, 32)["memory"]["peak_bytes"])
+        if peaks:
+            found[kind] = {"peaks": peaks, "spread": (max(peaks) - min(peaks)) / median(peaks)}
+    return found
+
+
+def budget(host: Host) -> dict[str, Any]:
+    """A limit that is kept and one that is not: the real error, and how far NVML is above the limit."""
+    bench = host.bench("resnet", 224)
+    limit = 8 * GIB
+    return {
+        "limit_bytes": limit,
+        "fits": measured(bench, Pass.MEMORY, 32, budget_bytes=limit),
+        "does_not_fit": measured(bench, Pass.MEMORY, 1024, budget_bytes=limit),
+    }
+
+
+def out_of_memory(host: Host) -> dict[str, Any]:
+    """Far too large, and a little too large, with and without XLA; the case after it is unharmed."""
+    found: dict[str, Any] = {"used_before": host.used_bytes()}
+    for jit in (True, False):
+        bench = host.bench("resnet", 224, jit=jit)
+        search = _searched(host, bench, None)
+        found[f"xla {jit}"] = {
+            "largest": search.largest.batch_size if search.largest else None,
+            "just_too_large": measured(bench, Pass.MEMORY, search.smallest_failing or 2**16),
+            "far_too_large": measured(bench, Pass.MEMORY, 2**15),
+            "next_case": measured(bench, Pass.MEMORY, 32),
+        }
+    found["used_after"] = host.used_bytes()
+    return found
+
+
+def isolation(host: Host) -> dict[str, Any]:
+    """Memory of the card before, after a case, and after one that was killed."""
+    found: dict[str, Any] = {"before": host.used_bytes()}
+    found["case"] = measured(host.bench("digits", 32), Pass.MEMORY, 64)
+    found["after_case"] = host.used_bytes()
+    killed = "import os, signal, tensorflow as tf\nx = tf.zeros((2**28,))\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    ended = subprocess.run([sys.executable, "-c", killed], check=False, capture_output=True)
+    found["killed"] = ended.returncode == -signal.SIGKILL
+    found["after_killed"] = host.used_bytes()
+    return found
+
+
+def throughput(host: Host) -> dict[str, Any]:
+    """How far pace and images per second vary, against a bare loop, and how a 5 % slowdown is judged."""
+    usual, slow = [], []
+    for number in range(SPEED_RUNS):
+        if host.is_late:
+            break
+        usual.append(host.bench("digits", 32).measure(host.whole, 256).measurement)
+        if number % 2:
+            slow.append(host.bench("digits", 32, slowdown=SLOWDOWN).measure(host.whole, 256).measurement)
+    runs = [each for each in usual if each and each.throughput]
+    slowed = [each for each in slow if each and each.throughput]
+    bare = subprocess.run(
+        [sys.executable, "-c", BARE_FIT, "256"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'sample_project'}:{os.environ.get('PYTHONPATH', '')}"},
+    )
+    rates = [each.throughput.images_per_second for each in runs if each.throughput]
+    paces = [each.throughput.pace for each in runs if each.throughput]
+    found: dict[str, Any] = {"images_per_second": rates, "pace": paces, "bare_fit": bare.stdout.strip() or bare.stderr}
+    if len(runs) > 2:
+        found["variation"] = {"images_per_second": stdev(rates) / fmean(rates), "pace": stdev(paces) / fmean(paces)}
+        found["false_alarms"] = {str(tolerance): _alarms(runs, runs, tolerance) for tolerance in (0.05, 0.1)}
+        found["slowdown_seen"] = {str(tolerance): _alarms(runs, slowed, tolerance) for tolerance in (0.025, 0.05)}
+    return found
+
+
+def _alarms(accepted: list[Measurement], judged: list[Measurement], tolerance: float) -> float | None:
+    """Return the share of pairs in which one attempt against one baseline is a regression."""
+    limits = Limits(throughput_tolerance=tolerance)
+    verdicts = [
+        judge(run, Baseline(throughput=base.throughput), limits).verdict
+        for base in accepted
+        for run in judged
+        if run is not base
+    ]
+    return verdicts.count(Verdict.REGRESSED) / len(verdicts) if verdicts else None
+
+
+def tuning(host: Host) -> dict[str, Any]:
+    """The largest batch of every model at every size, on the whole card and within budgets."""
+    found, left_out = [], []
+    for limit in BUDGETS:
+        for size in reversed(SIZES):
+            for kind in KINDS:
+                asked = {"kind": kind, "size": size, "budget_bytes": limit}
+                if host.is_late:
+                    left_out.append(asked)
+                    continue
+                search = _searched(host, host.bench(kind, size), limit)
+                largest = search.largest
+                found.append(
+                    {
+                        **asked,
+                        "largest": largest.batch_size if largest else None,
+                        "peak_bytes": largest.peak_bytes if largest else None,
+                        "smallest_failing": search.smallest_failing,
+                        "trainings": search.trainings,
+                    }
+                )
+    return {"searches": found, "left_out": left_out}
+
+
+def _searched(host: Host, bench: Bench, limit: int | None) -> SizeSearch:
+    search = SizeSearch(32, limit or host.device.memory_bytes)
+    while (size := search.next_size()) is not None:
+        figures = measured(bench, Pass.MEMORY, size, budget_bytes=limit)
+        failure = figures.get("failure")
+        if failure is not None and failure["kind"] != FailureKind.OOM.value:
+            raise RuntimeError(f"{bench.name} at {size}: {failure}")
+        peak = figures.get("memory", {})
+        search.add(Probe(size, failure is None, peak.get("peak_bytes"), peak.get("held_bytes")))
+    return search
+
+
+def foretelling(host: Host) -> dict[str, Any]:
+    """The peak of the CPU's allocator against this device's, at the same sizes."""
+    here: dict[str, Any] = {}
+    for kind in KINDS:
+        for size in (96, 224):
+            if not host.is_late:
+                here[f"{kind} {size}"] = {"device": measured(host.bench(kind, size, jit=False), Pass.MEMORY, 32)}
+    on_cpu = Host(cpu_device(), 600)
+
+    def take(bench: Bench) -> None:
+        on_cpu.add(bench)
+
+    def measure_all(bench: Bench) -> None:
+        take(bench)
+        chosen = bench.parameters
+        name = f"{chosen['kind']} {bench.case.image_size.height}"
+        plain = chosen["policy"] == "float32" and not chosen["jit"] and not chosen["slowdown"]
+        if plain and name in here:
+            here[name]["cpu"] = measured(bench, Pass.MEMORY, 32)
+
+    work_on(_guards(), cpu_device(), measure_all, _module_path())
+    return here
+
+
+def devices(host: Host) -> dict[str, Any]:
+    """Key, provenance, and what other orders of `CUDA_VISIBLE_DEVICES` show."""
+    found: dict[str, Any] = {"device": to_plain(host.device)}
+    with opened_nvml() as pynvml:
+        if pynvml is None or host.device.uuid is None:
+            return found
+        found["driver"], found["cuda"] = driver_versions(pynvml)
+    for asked in ("0", host.device.uuid, host.device.uuid[:12], "7,0", ""):
+        seen = choose_device("auto", {"CUDA_VISIBLE_DEVICES": asked})
+        found[f"CUDA_VISIBLE_DEVICES={asked}"] = seen.key
+    other = "import sys, tensorflow as tf\nx = tf.zeros((2**26,))\nprint('held', flush=True)\nsys.stdin.read()\n"
+    command = [sys.executable, "-c", other]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as neighbour:
+        assert neighbour.stdout is not None
+        neighbour.stdout.readline()
+        found["beside_another_process"] = measured(host.bench("digits", 32), Pass.MEMORY, 64)
+        neighbour.kill()
+    return found
+
+
+STEPS: dict[str, tuple[Step, float]] = {
+    "devices": (devices, 0.1),
+    "isolation": (isolation, 0.1),
+    "budget": (budget, 0.1),
+    "spread": (spread, 0.15),
+    "memory": (memory, 0.3),
+    "throughput": (throughput, 0.4),
+    "out_of_memory": (out_of_memory, 0.4),
+    "foretelling": (foretelling, 0.3),
+    "tuning": (tuning, 0.9),
+}
+"""Each with its share of the time that is then left."""
+
+
+def _guards() -> str:
+    values = {"{slowdown}": repr(SLOWDOWN), "{kinds}": repr(list(KINDS)), "{sizes}": repr(list(SIZES))}
+    guards = GUARDS
+    for name, value in values.items():
+        guards = guards.replace(name, value)
+    return guards
+
+
+def _module_path() -> list[Path]:
+    return [REPOSITORY / "sample_project", REPOSITORY / "benchmarks", REPOSITORY]
+
+
+def main() -> None:
+    """Run the steps."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}; all unless given")
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--device", default="gpu")
+    arguments = parser.parse_args()
+    unknown = set(arguments.steps) - set(STEPS)
+    if unknown:
+        parser.error(f"unknown steps {sorted(unknown)}, allowed: {', '.join(STEPS)}")
+    host = Host(choose_device(arguments.device, os.environ), 60 * arguments.minutes)
+    path = RESULTS / f"gpu-{host.device.key}.json"
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    total = len(KINDS) * len(SIZES) * 8
+
+    def work(bench: Bench) -> None:
+        host.add(bench)
+        if len(host.benches) == total:
+            for name in arguments.steps or STEPS:
+                _run_step(host, name, results, path)
+
+    work_on(_guards(), host.device, work, _module_path())
+
+
+def _run_step(host: Host, name: str, results: dict[str, Any], path: Path) -> None:
+    step, share = STEPS[name]
+    host.begin_step(share)
+    begin = time.monotonic()
+    try:
+        results[name] = step(host)
+    except Exception:
+        results[name] = {"failed": traceback.format_exc()}
+    results[name]["step_seconds"] = round(time.monotonic() - begin, 1)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(name, "failed" if "failed" in results[name] else "done", results[name]["step_seconds"], "s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
