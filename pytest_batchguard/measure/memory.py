@@ -17,6 +17,9 @@ MEMORY_PASS_SERVER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "0"}
 MEMORY_PASS_STEPS = 6
 """Training steps of a memory pass: optimizer slots exist after the first, the peak is reached by the third."""
 
+PROBE_STEPS = 3
+"""Training steps of a process that only has to tell whether a batch size fits."""
+
 _MIB = 2**20
 _FIRST_REGION = 2 * _MIB
 _LARGEST_REGION = 4 * 2**30

@@ -90,7 +90,7 @@ OPTIONS = (
     Option("batchguard_tune", _switch, False, None, "find what fits, what is fast, what learns, at each image size"),
     Option("batchguard_tune_multiple", _count(1), 1, "N", "tune over multiples of N; tensor cores like 8"),
     Option(
-        "batchguard_tune_time_limit", _seconds, 60.0, "SECONDS", "longest time for the trainings that are validated"
+        "batchguard_tune_time_limit", _seconds, 30.0, "SECONDS", "longest time for the trainings that are validated"
     ),
     Option("batchguard_tune_fresh", _switch, False, None, "tune from nothing, leaving aside what an earlier run found"),
     Option("batchguard_baselines", str, "batchguard-baselines", "DIR", "folder of the baselines, from the rootdir"),

@@ -18,7 +18,7 @@ from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.answering import AnsweringMeter
 from pytest_batchguard.measure.contention import CpuClock
 from pytest_batchguard.measure.loss import loss_figures
-from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, MemoryMeter
+from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, PROBE_STEPS, MemoryMeter
 from pytest_batchguard.measure.throughput import ThroughputMeter
 from pytest_batchguard.measure.yardstick import Yardstick, YardstickBeside
 from pytest_batchguard.training import runtime, yardstick_kernel
@@ -158,7 +158,9 @@ class Recorder:
 
     @property
     def _steps_wanted(self) -> int:
-        return self._plan.warmup + self._plan.steps if self._plan.kind.takes_throughput else MEMORY_PASS_STEPS
+        if self._plan.kind.takes_throughput:
+            return self._plan.warmup + self._plan.steps
+        return PROBE_STEPS if self._plan.is_probe else MEMORY_PASS_STEPS
 
     def _show_progress(self) -> None:
         now = time.monotonic()

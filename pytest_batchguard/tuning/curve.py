@@ -40,14 +40,16 @@ def sizes(largest: int, declared: Collection[int] = (), multiple: int = 1) -> li
 
 
 def plateau(points: Sequence[SpeedPoint]) -> int | None:
-    """Return the smallest size from which no doubling gains 5 %; `None` where throughput still grows.
+    """Return the smallest size from which no larger one gains 5 % a doubling; `None` where throughput still grows.
+
+    Every larger size is compared with it, and not each with the one before: a size that happened to be timed in a bad
+    minute would make the next one look like a gain.
 
     Args:
         points: By size.
     """
     for place, point in enumerate(points[:-1]):
-        gains = [gain_a_doubling(*pair) for pair in zip(points[place:], points[place + 1 :], strict=False)]
-        if all(gain < PLATEAU_GAIN for gain in gains):
+        if all(gain_a_doubling(point, larger) < PLATEAU_GAIN for larger in points[place + 1 :]):
             return point.batch_size
     return None
 

@@ -16,7 +16,7 @@ DEFAULTS = {
     "seed": 0,
     "repeats": 5,
     "tune_multiple": 1,
-    "tune_time_limit": 60.0,
+    "tune_time_limit": 30.0,
     "timeout": 300.0,
     "throughput_tolerance": 0.1,
     "memory_tolerance": 0.05,

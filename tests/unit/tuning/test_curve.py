@@ -48,6 +48,10 @@ def test_later_gain_moves_the_plateau():
     assert curve.plateau(points(100, 101, 150, 151)) == 32
 
 
+def test_size_timed_in_a_bad_minute_is_no_gain_for_the_next():
+    assert curve.plateau(points(100, 165, 151, 165, 158)) == 16
+
+
 def test_throughput_that_grows_to_the_end_has_no_plateau():
     assert curve.plateau(points(100, 200, 400)) is None
 
