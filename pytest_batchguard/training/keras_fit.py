@@ -53,6 +53,7 @@ def train(
     recorder.start()
     model.fit(**_fit_arguments(source, plan), verbose=0, callbacks=steps)
     recorder.training_ended(complete=steps.complete)
+    curve = steps.loss_curve()  # before the validation uses the same metrics
     steps.forget_model()
     if validation_data is not None:
         recorder.validation(lambda: evaluate(model, validation_data, plan.case.batch_size, VALIDATION_STEPS))
@@ -66,7 +67,7 @@ def train(
             retraces=None if model.run_eagerly else steps.retraces(plan.warmup),
             data_images=source.most_images,
         ),
-        steps.loss_curve(),
+        curve,
     )
     if recorder.step_seconds is None:
         return measurement

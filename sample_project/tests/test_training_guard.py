@@ -19,8 +19,9 @@ def test_classifier_trains_at_180(batchguard: BatchGuard) -> None:
     from digits_classifier.model import build_classifier
 
     digits = load_digits(batchguard.image_size, batchguard.batch_size)
+    model = build_classifier(batchguard.image_size)
     validation_digits = load_digits(batchguard.image_size, batchguard.batch_size, "validation")
-    batchguard.train(build_classifier(batchguard.image_size), digits, validation_digits)
+    batchguard.train(model, digits, validation_digits)
 
 
 @pytest.mark.batchguard(batch_size=[64, 128], image_size=32)
@@ -29,8 +30,9 @@ def test_classifier_trains_at_32(batchguard: BatchGuard) -> None:
     from digits_classifier.model import build_classifier
 
     digits = load_digits(batchguard.image_size, batchguard.batch_size)
+    model = build_classifier(batchguard.image_size)
     validation_digits = load_digits(batchguard.image_size, batchguard.batch_size, "validation")
-    batchguard.train(build_classifier(batchguard.image_size), digits, validation_digits)
+    batchguard.train(model, digits, validation_digits)
 
 
 @pytest.mark.batchguard(batch_size=64, image_size=32)

@@ -158,6 +158,11 @@ def test_guard_knows_its_case(batchguard):
     assert len(measurement.loss.curve) == 8
     assert measurement.model.parameters == 8 * 6 * 3 + 3
     assert measurement.model.batch_shapes[0] == "float32[2, 8, 6, 1]"
+
+@pytest.mark.batchguard(2, (8, 6), seed=7, steps=6)
+def test_same_case_with_validation(batchguard):
+    photos = tiny.photos(batchguard)
+    batchguard.train(tiny.network(batchguard), photos, tiny.photos(batchguard, batches=2))
 """
 NAMES = (
     "test_dataset_that_is_short_and_ends_in_a_partial_batch",
@@ -182,6 +187,14 @@ def test_guard_trains_on(run, case):
 
 def test_everything_passes(run):
     assert run.exit_code == pytest.ExitCode.OK
+
+
+def test_validation_leaves_the_training_loss_as_it_is(run):
+    plain, validated = (
+        run.figures_of(f"{name}[b2-8x6]") for name in ("guard_knows_its_case", "same_case_with_validation")
+    )
+
+    assert validated["measurement"]["loss"]["curve"] == plain["measurement"]["loss"]["curve"]
 
 
 def test_mixed_precision_is_part_of_the_fingerprint(run):
