@@ -89,8 +89,7 @@ class Tuner:
         self._sample_noise()
         self._measure_favourite()
         self._try_candidates()
-        rate, rule = self._learning_rate()
-        self.tuning = replace(self.tuning, recommended=recommend.recommend(self.tuning, rate, rule))
+        self._recommend()
 
     def _find_largest(self) -> None:
         limit = self._plan.budget_bytes or self._plan.device.memory_bytes
@@ -194,11 +193,29 @@ class Tuner:
     def _measure_favourite(self) -> None:
         """Measure the peak of the size that will be recommended, and go down while it leaves too little room."""
         while (size := recommend.favourite(self.tuning)) is not None and size not in self.tuning.peaks:
-            self._tell(f"memory at {size}")
-            measurement = self._measure(self._plan_for(Pass.MEMORY, size)).measurement
-            if measurement is None or measurement.memory is None or measurement.failure is not None:
+            if not self._measure_peak(size):
                 return
-            self._note(measurement)
+
+    def _measure_peak(self, size: int) -> bool:
+        """Measure the memory of a size; return whether it trained."""
+        self._tell(f"memory at {size}")
+        measurement = self._measure(self._plan_for(Pass.MEMORY, size)).measurement
+        if measurement is None or measurement.memory is None or measurement.failure is not None:
+            return False
+        self._note(measurement)
+        return True
+
+    def _recommend(self) -> None:
+        """Recommend a size; its memory is measured where the validation has led to another one."""
+        rate, rule = self._learning_rate()
+        recommended = recommend.recommend(self.tuning, rate, rule)
+        if (
+            recommended is not None
+            and recommended.batch_size not in self.tuning.peaks
+            and self._measure_peak(recommended.batch_size)
+        ):
+            recommended = recommend.recommend(self.tuning, rate, rule)
+        self.tuning = replace(self.tuning, recommended=recommended)
 
     def _try_candidates(self) -> None:
         if not self._has_keras_model:

@@ -113,6 +113,21 @@ def test_recommended_size_was_trained_and_its_memory_measured():
     assert tuning.recommended.batch_size in tuning.peaks
 
 
+def test_memory_of_a_size_that_the_validation_led_to_is_measured_too():
+    class Unlearning(Project):
+        def trial(self, plan, blank):
+            found = super().trial(plan, blank)
+            found.findings["trial"]["loss"] = plan.case.batch_size
+            return found
+
+    project = Unlearning()
+    tuning = tuned(project, declared=(48,)).tuning
+
+    assert tuning.recommended.batch_size == min(trial.batch_size for trial in tuning.trials)
+    assert tuning.recommended.batch_size in tuning.peaks
+    assert "headroom" in tuning.recommended.reasons[0]
+
+
 def test_sizes_share_one_yardstick():
     project = Project()
     tuned(project)
