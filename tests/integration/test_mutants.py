@@ -56,7 +56,7 @@ def recorded_project(tmp_path_factory):
     """A copy of the sample project with a baseline of its own, taken here and now."""
     project = tmp_path_factory.mktemp("recorded") / "project"
     shutil.copytree(SAMPLE_PROJECT, project, ignore=shutil.ignore_patterns("batchguard-baselines", "__pycache__"))
-    run = run_guards(project, SMALL_CASE, "--batchguard-update", "--batchguard-repeats", "3")
+    run = run_guards(project, SMALL_CASE, "--batchguard-update", "--batchguard-repeats", "3", *LOOSELY)
     assert run.exit_code == 0, run.output
     return project
 
@@ -68,7 +68,7 @@ def project(recorded_project, tmp_path):
 
 
 def test_unchanged_project_passes(project):
-    run = run_guards(project, SMALL_CASE, "--batchguard", "--batchguard-strict")
+    run = run_guards(project, SMALL_CASE, "--batchguard", "--batchguard-strict", *LOOSELY)
     assert (run.exit_code, run.failures) == (0, 0), run.output
     assert "passed" in run.output
 

@@ -53,6 +53,7 @@ def test_other():
     raise AssertionError("no guard, so nothing to tune")
 """
 BUDGET = "--batchguard-memory-budget=16MB"
+TUNE = ("--batchguard-tune", BUDGET, "--batchguard-tune-multiple=8", "--batchguard-tune-time-limit=2")
 INTERRUPTIBLE = """
 import signal, sys, pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whatever was started in the background
@@ -67,9 +68,7 @@ def project(new_project):
 
 @pytest.fixture(scope="module")
 def tuned(project):
-    return project.run(
-        "--batchguard-tune", BUDGET, "--batchguard-tune-multiple=8", "--batchguard-tune-time-limit=2", "-rs"
-    )
+    return project.run(*TUNE, "-rs")
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +167,7 @@ def test_header_says_that_this_run_tunes(tuned):
 
 
 def test_rerun_takes_up_known_probes_until_the_code_changes(tuned, found, project):
-    arguments = ("--batchguard-tune", BUDGET, "--batchguard-tune-time-limit=2", "-k", "test_step")
+    arguments = (*TUNE, "-k", "test_step")
     file = project.folder / "batchguard-tune.yaml"
 
     assert project.run(*arguments).exit_code == 0
