@@ -313,13 +313,8 @@ def foretelling(host: Host) -> dict[str, Any]:
         for size in (96, 224):
             if not host.is_late:
                 here[f"{kind} {size}"] = {"device": measured(host.bench(kind, size, jit=False), Pass.MEMORY, 32)}
-    on_cpu = Host(cpu_device(), 600)
-
-    def take(bench: Bench) -> None:
-        on_cpu.add(bench)
 
     def measure_all(bench: Bench) -> None:
-        take(bench)
         chosen = bench.parameters
         name = f"{chosen['kind']} {bench.case.image_size.height}"
         plain = chosen["policy"] == "float32" and not chosen["jit"] and not chosen["slowdown"]

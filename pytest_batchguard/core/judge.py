@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
 from pytest_batchguard.core.model import (
+    INPUT_BOUND,
     Baseline,
     Check,
     Failure,
@@ -41,7 +42,6 @@ _WORST_FIRST = (
 _ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
 _AGREEING = 2
 _SUSPICIOUS = 0.5
-_INPUT_BOUND = 0.2
 _DISTURBING = 0.05
 _TIGHT = 0.95
 
@@ -246,7 +246,7 @@ def _disturbances(measurement: Measurement) -> Iterator[tuple[str, str]]:
         yield f"{memory.other_processes} other processes were on the card", quiet
     if throughput and throughput.thermally_limited:
         yield "the card slowed down for its temperature", "let it cool"
-    if breakdown and breakdown.waiting_share > _INPUT_BOUND:
+    if breakdown and breakdown.waiting_share > INPUT_BOUND:
         yield (
             f"a step waits for data {format_percent(breakdown.waiting_share)} of its time",
             "cache or prefetch the data",
@@ -266,7 +266,7 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
     throughput, breakdown = measurement.throughput, measurement.breakdown
     if throughput and not throughput.settled:
         yield "the warm-up had not settled when measuring began; raise `warmup`"
-    if breakdown and breakdown.waiting_share > _INPUT_BOUND:
+    if breakdown and breakdown.waiting_share > INPUT_BOUND:
         yield (
             f"input-bound: {format_percent(breakdown.waiting_share)} of each step waits for data "
             f"(model alone {format_seconds(breakdown.model_seconds)}, step {format_seconds(breakdown.step_seconds)})"

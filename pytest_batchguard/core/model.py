@@ -179,6 +179,10 @@ class LossFigures:
     curve: tuple[float, ...]
 
 
+INPUT_BOUND = 0.2
+"""The share of a step spent waiting for data above which the input pipeline limits the training."""
+
+
 @dataclass(frozen=True)
 class Breakdown:
     """Where the time of a step goes, each measured by itself, in seconds a step.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_batchguard.core.model import ImageSize
+from pytest_batchguard.core.units import format_number
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class NoiseScale:
     low: float | None
     high: float | None
     samples: int
+
+    @property
+    def bounds_for_people(self) -> tuple[str, str]:
+        """Both ends of the interval as text; a scale is not negative, and an end that is not known has no bound."""
+        low = format_number(self.low) if self.low is not None and self.low > 0 else "0"
+        return low, format_number(self.high) if self.high is not None else "∞"
 
 
 @dataclass(frozen=True)

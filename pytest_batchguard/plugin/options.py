@@ -117,14 +117,10 @@ OPTIONS = (
     ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
-_RUNNING = (
-    "batchguard",
-    "batchguard_update",
-    "batchguard_update_new",
-    "batchguard_prune",
-    "batchguard_against",
-    "batchguard_tune",
-)
+WRITING = ("batchguard_update", "batchguard_update_new", "batchguard_prune")
+"""The options that change the baselines."""
+
+_RUNNING = ("batchguard", *WRITING, "batchguard_against", "batchguard_tune")
 
 
 def add_options(parser: pytest.Parser) -> None:

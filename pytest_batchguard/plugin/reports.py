@@ -98,6 +98,11 @@ def refusal_report(item: pytest.Item, reason: str) -> pytest.TestReport:
     return report
 
 
+def unittest_report(item: pytest.Item) -> pytest.TestReport:
+    """Return the failed report of a guard that is no function of pytest's and so has no cases."""
+    return refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")
+
+
 def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:
     """Whether the test failed by an error of its own, which says more than a verdict could."""
     failure = result.measurement.failure if result.measurement else None

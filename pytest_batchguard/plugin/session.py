@@ -16,7 +16,7 @@ from pytest_batchguard.plugin.guarding import CaseGuarding
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import refusal_report, verdict_reports, with_session_teardown
+from pytest_batchguard.plugin.reports import unittest_report, verdict_reports, with_session_teardown
 from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import json_file, terminal
@@ -44,7 +44,7 @@ class GuardSession:
         self._strict = bool(self._option("batchguard_strict"))
         directory = config.rootpath / self._option("batchguard_baselines")
         self._file = baselines.read(baselines.path_for(directory, self._device))
-        self._writes = any(self._option(name) for name in _WRITING)
+        self._writes = any(self._option(name) for name in options.WRITING)
         self._reference = self._option("batchguard_against")
         if self._reference is not None:
             self._check_comparison()
@@ -165,7 +165,7 @@ class GuardSession:
     def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         callspec = getattr(item, "callspec", None)
         if callspec is None:
-            return [refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")]
+            return [unittest_report(item)]
         policy = self._policy(item)
         runner, progress = self._runner, self._progress
         if runner is None:
@@ -239,6 +239,3 @@ class GuardSession:
             lines += terminal.tolerance_lines(self._results, width)
             lines += self._uncompared_lines(file, width)
         return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._file_errors]
-
-
-_WRITING = ("batchguard_update", "batchguard_update_new", "batchguard_prune")

@@ -19,7 +19,7 @@ from pytest_batchguard.plugin.markers import GuardOptions
 from pytest_batchguard.plugin.policy import policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import plain_report, refusal_report, skip_report
+from pytest_batchguard.plugin.reports import plain_report, refusal_report, skip_report, unittest_report
 from pytest_batchguard.plugin.runner import CaseRunner
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import picture, tuning_lines
@@ -28,13 +28,7 @@ from pytest_batchguard.tuning.found import Found
 from pytest_batchguard.tuning.tuner import Settings, Tuner, not_measured
 
 _FILE = "batchguard-tune.yaml"
-_OTHER_RUNS = (
-    "batchguard_update",
-    "batchguard_update_new",
-    "batchguard_prune",
-    "batchguard_against",
-    "batchguard_json",
-)
+_OTHER_RUNS = (*options.WRITING, "batchguard_against", "batchguard_json")
 
 
 class TuneSession:
@@ -123,12 +117,12 @@ class TuneSession:
         others = [item for item in items if item.get_closest_marker("batchguard") is None]
         if others:
             config.hook.pytest_deselected(items=others)
-            items[:] = [item for item in items if item not in others]
+            items[:] = [item for item in items if item.get_closest_marker("batchguard") is not None]
 
     def _tune(self, item: pytest.Item) -> pytest.TestReport:
         callspec = getattr(item, "callspec", None)
         if callspec is None:
-            return refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")
+            return unittest_report(item)
         assert self._progress is not None  # noqa: S101 -- the session has started
         case = callspec.params["batchguard"]
         policy = policy_of(item, case, self._device)

@@ -39,8 +39,7 @@ def noise_text(noise: NoiseScale) -> str:
     """Return a noise scale with its interval, in images."""
     if noise.images is None:
         return "undetermined"
-    low = format_number(noise.low) if noise.low is not None and noise.low > 0 else "0"
-    high = format_number(noise.high) if noise.high is not None else "∞"
+    low, high = noise.bounds_for_people
     return f"{format_number(noise.images)} ({low}–{high})"
 
 

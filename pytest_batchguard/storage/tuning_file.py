@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,6 @@ def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str) -> 
 
 
 def _is_writable(path: Path) -> bool:
-    import os
-
     return os.access(path if path.exists() else path.parent, os.W_OK) and os.access(path.parent, os.W_OK)
 
 

@@ -14,9 +14,8 @@ import tensorflow as tf
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
-from pytest_batchguard.training import fingerprint, runtime
 from pytest_batchguard.training.ending import StopAfter
-from pytest_batchguard.training.keras_fit import check_model
+from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import Source, open_source
 
 SMALL_BATCHES = 8
@@ -42,12 +41,7 @@ def sample(model: Any, data: Any, callbacks: Sequence[Any], plan: Plan, parent: 
     """
     check_model(model)
     source, first_batch = open_source(data, plan.case.batch_size)
-    measurement = Measurement(
-        plan.case.batch_size,
-        plan.case.image_size,
-        model=fingerprint.of_model(model, first_batch),
-        provenance=runtime.provenance(),
-    )
+    measurement = described(model, first_batch, plan)
     why_not = _why_not(model, source, plan)
     if why_not:
         parent.send({"kind": "noise", "why_not": why_not})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -59,11 +60,8 @@ def train(
         recorder.validation(lambda: evaluate(model, validation_data, plan.case.batch_size, VALIDATION_STEPS))
 
     measurement = recorder.fill(
-        Measurement(
-            batch_size=plan.case.batch_size,
-            image_size=plan.case.image_size,
-            model=fingerprint.of_model(model, first_batch),
-            provenance=runtime.provenance(),
+        replace(
+            described(model, first_batch, plan),
             retraces=None if model.run_eagerly else steps.retraces(plan.warmup),
             data_images=source.most_images,
         ),
@@ -85,6 +83,16 @@ def check_model(model: Any) -> None:
         raise GuardError(f"train() was given a {type(model).__name__}; allowed is a compiled Keras model")
     if not getattr(model, "compiled", False):
         raise GuardError("the model is not compiled: call `model.compile(...)` before `batchguard.train(...)`")
+
+
+def described(model: Any, first_batch: Any, plan: Plan) -> Measurement:
+    """Return a measurement that says what is trained and with what, and has no figures."""
+    return Measurement(
+        batch_size=plan.case.batch_size,
+        image_size=plan.case.image_size,
+        model=fingerprint.of_model(model, first_batch),
+        provenance=runtime.provenance(),
+    )
 
 
 class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types

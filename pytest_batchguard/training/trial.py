@@ -10,9 +10,8 @@ import keras
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
-from pytest_batchguard.training import fingerprint, runtime
 from pytest_batchguard.training.ending import StopAfter
-from pytest_batchguard.training.keras_fit import check_model
+from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import open_source
 from pytest_batchguard.training.validation import evaluate
 
@@ -53,12 +52,7 @@ def train(
                 "metrics": figures,
             }
         )
-    return Measurement(
-        plan.case.batch_size,
-        plan.case.image_size,
-        model=fingerprint.of_model(model, first_batch),
-        provenance=runtime.provenance(),
-    )
+    return described(model, first_batch, plan)
 
 
 def scale_learning_rate(optimizer: Any, factor: float) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from pytest_batchguard.core.model import INPUT_BOUND
 from pytest_batchguard.core.tuning import NoiseScale, Recommendation, SpeedPoint, Trial, Tuning
 from pytest_batchguard.core.units import format_bytes, format_loss, format_number, format_percent, format_rate
 from pytest_batchguard.tuning.curve import PLATEAU_GAIN
@@ -64,7 +65,7 @@ def recommend(tuning: Tuning, learning_rate: float | None, rule: ScalingRule) ->
         return None
     learned = _learned_best(tuning.trials, size)
     chosen = learned.batch_size if learned is not None else size
-    scaled = learning_rate * rule.factor(chosen, tuning.declared[0]) if learning_rate is not None else None
+    scaled = rule.scaled(learning_rate, chosen, tuning.declared[0])
     reasons = [
         *_memory_reasons(tuning, chosen),
         *_speed_reasons(tuning, chosen),
@@ -128,12 +129,9 @@ def _speed_reasons(tuning: Tuning, size: int) -> list[str]:
 def _what_limits(waiting_share: float | None) -> str:
     if waiting_share is None:
         return ""
-    if waiting_share > _INPUT_BOUND:
+    if waiting_share > INPUT_BOUND:
         return f"; the input pipeline limits it: {format_percent(waiting_share)} of a step waits for data"
     return "; the model limits it, not the input pipeline"
-
-
-_INPUT_BOUND = 0.2
 
 
 def _noise_reasons(noise: Sequence[NoiseScale]) -> list[str]:
@@ -142,8 +140,7 @@ def _noise_reasons(noise: Sequence[NoiseScale]) -> list[str]:
     last = noise[-1]
     if last.images is None:
         return ["the gradient noise scale is undetermined, so the plateau decides"]
-    high = format_number(last.high) if last.high is not None else "∞"
-    low = format_number(max(0.0, last.low)) if last.low is not None else "0"
+    low, high = last.bounds_for_people
     return [f"the gradient noise scale is {format_number(last.images)} images ({low} to {high}), and grows in training"]
 
 
@@ -172,7 +169,7 @@ def _what_would_change(tuning: Tuning, size: int) -> list[str]:
     elif is_largest:
         changes.append("more images would allow a larger batch")
     point = next((point for point in tuning.curve if point.batch_size == size), None)
-    if point is not None and point.waiting_share is not None and point.waiting_share > _INPUT_BOUND:
+    if point is not None and point.waiting_share is not None and point.waiting_share > INPUT_BOUND:
         changes.append("a faster input pipeline moves the plateau")
     if _known_noise(tuning.noise) is not None:
         changes.append("further into training the noise scale grows, and a larger batch costs less")

@@ -33,6 +33,10 @@ class ScalingRule(enum.Enum):
         ratio = batch_size / declared
         return ratio if self is ScalingRule.LINEAR else math.sqrt(ratio)
 
+    def scaled(self, learning_rate: float | None, batch_size: int, declared: int) -> float | None:
+        """Return the learning rate for a batch size; `None` where the project's own is not known."""
+        return None if learning_rate is None else learning_rate * self.factor(batch_size, declared)
+
 
 def rule_for(optimizer: str | None) -> ScalingRule:
     """Return the rule of a Keras optimizer's class name."""

@@ -236,8 +236,7 @@ class Tuner:
                 self._miss(f"validation: {trial['why_not'] if trial else _why(found)}")
                 return
             rate, rule = self._learning_rate()
-            scaled = rate * rule.factor(size, self.tuning.declared[0]) if rate is not None else None
-            trials.append(_trial(size, scaled, trial))
+            trials.append(_trial(size, rule.scaled(rate, size, self.tuning.declared[0]), trial))
             self.tuning = replace(self.tuning, trials=tuple(trials))
 
     def _trial_images(self, sizes: list[int]) -> int:

@@ -57,6 +57,13 @@ INI = {
 }
 """Short runs, and tolerances that no noise reaches."""
 
+INTERRUPTIBLE = """
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whatever was started in the background
+sys.exit(pytest.main())
+"""
+"""pytest in a process that can be interrupted, wherever it was started from."""
+
 _LONGEST_RUN_SECONDS = 150
 _RULE = re.compile(r"(?P<sign>[=_])(?P=sign)+ (?P<title>.+) (?P=sign)+")
 _WIDTH = "120"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.integration.project import environment, text_of
+from tests.integration.project import INTERRUPTIBLE, environment, text_of
 
 HEAD = """
 import keras
@@ -59,11 +59,6 @@ import pytest
 def test_it(batchguard):
     pathlib.Path({fifo!r}).write_text("")  # read by the test
     pathlib.Path({fifo!r}).write_text("")  # read by nobody: waits to be interrupted
-"""
-INTERRUPTIBLE = """
-import signal, sys, pytest
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whatever was started in the background
-sys.exit(pytest.main())
 """
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from tests.integration.project import DEVICE, environment, text_of
+from tests.integration.project import DEVICE, INTERRUPTIBLE, environment, text_of
 
 GUARDS = """
 import pytest
@@ -54,11 +54,6 @@ def test_other():
 """
 BUDGET = "--batchguard-memory-budget=16MB"
 TUNE = ("--batchguard-tune", BUDGET, "--batchguard-tune-multiple=8", "--batchguard-tune-time-limit=2")
-INTERRUPTIBLE = """
-import signal, sys, pytest
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whatever was started in the background
-sys.exit(pytest.main())
-"""
 
 
 @pytest.fixture(scope="module")
