@@ -10,6 +10,7 @@ from typing import Any
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
+from pytest_batchguard.measure.stopwatch import Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import open_source
@@ -82,7 +83,7 @@ def _retraces(step: Any, tracings: list[int], warmup: int) -> int | None:
 
 
 def _step_seconds(step: Callable[[Any], Any], batch: Any) -> float:
-    stopwatch = breakdown.Stopwatch(time.perf_counter)
+    stopwatch = Stopwatch(time.perf_counter)
     seconds = None
     while seconds is None:
         loss = step(batch)

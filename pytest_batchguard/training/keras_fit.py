@@ -19,6 +19,7 @@ from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import undo_running_mean
+from pytest_batchguard.measure.stopwatch import Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import Source, open_source
@@ -183,7 +184,7 @@ class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
     def __init__(self, model: Any) -> None:
         super().__init__([], add_history=True, model=model)
         self.step_seconds = 0.0
-        self._stopwatch = breakdown.Stopwatch(time.perf_counter)
+        self._stopwatch = Stopwatch(time.perf_counter)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_end(batch, logs)
