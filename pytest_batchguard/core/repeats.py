@@ -6,29 +6,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
-from pytest_batchguard.core.model import Baseline, Breakdown, Measurement
+from pytest_batchguard.core.model import Baseline, Breakdown, Limits, Measurement
 from pytest_batchguard.core.statistics import relative_spread
 from pytest_batchguard.core.units import format_bytes, format_percent
 
 LARGEST_MEMORY_SPREAD = 0.1
 LARGEST_PACE_SPREAD = 0.25
 LARGEST_LOSS_DIFFERENCE = 0.1
+"""What is recorded whatever the tolerances; a wider tolerance allows as much as itself."""
 
 
-def disagreement(measurements: Sequence[Measurement]) -> str:
+def disagreement(measurements: Sequence[Measurement], limits: Limits) -> str:
     """Return why these measurements of one case are too far apart to record, or an empty text.
 
     Args:
         measurements: Each from a fresh process, all healthy.
+        limits: Whose tolerances may allow more than is recorded otherwise.
     """
     reasons = []
+    memory_spread = max(LARGEST_MEMORY_SPREAD, limits.memory_tolerance)
+    pace_spread = max(LARGEST_PACE_SPREAD, limits.throughput_tolerance)
     peaks = [measurement.memory.peak_bytes for measurement in measurements if measurement.memory]
-    if peaks and relative_spread(peaks) > LARGEST_MEMORY_SPREAD:
-        reasons.append(_apart("peak memory", map(format_bytes, peaks), relative_spread(peaks), LARGEST_MEMORY_SPREAD))
+    if peaks and relative_spread(peaks) > memory_spread:
+        reasons.append(_apart("peak memory", map(format_bytes, peaks), relative_spread(peaks), memory_spread))
     paces = [measurement.throughput.pace for measurement in measurements if measurement.throughput]
-    if paces and relative_spread(paces) > LARGEST_PACE_SPREAD:
+    if paces and relative_spread(paces) > pace_spread:
         shown = [f"{pace:.3g}" for pace in paces]
-        reasons.append(_apart("pace", shown, relative_spread(paces), LARGEST_PACE_SPREAD))
+        reasons.append(_apart("pace", shown, relative_spread(paces), pace_spread))
     decreases = [measurement.loss.decrease for measurement in measurements if measurement.loss]
     if decreases and max(decreases) - min(decreases) > LARGEST_LOSS_DIFFERENCE:
         shown = list(map(format_percent, decreases))

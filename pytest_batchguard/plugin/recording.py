@@ -64,7 +64,7 @@ class Recording:
             self.guarded = Guarded(attempt, self._accepted(result))
 
     def _accepted(self, result: CaseResult) -> CaseResult:
-        reason = repeats.disagreement(self._measurements)
+        reason = repeats.disagreement(self._measurements, self.limits)
         if reason:
             apart = f"not recorded, its {len(self._measurements)} processes disagree: {reason}"
             return replace(result, judgement=Judgement(Verdict.BROKEN, reason=apart))

@@ -1,7 +1,8 @@
 import pytest
 
-from pytest_batchguard.core.model import Breakdown, LossFigures, ModelFingerprint, Provenance
-from pytest_batchguard.core.repeats import combine, disagreement
+from pytest_batchguard.core import repeats
+from pytest_batchguard.core.model import Breakdown, Limits, LossFigures, ModelFingerprint, Provenance
+from pytest_batchguard.core.repeats import combine
 from tests.unit.samples import breakdown, loss, measurement, memory, throughput
 
 
@@ -15,6 +16,10 @@ def with_paces(*paces):
 
 def with_decreases(*decreases):
     return [measurement(loss=LossFigures(1.0, 1.0 - decrease, decrease, (1.0,))) for decrease in decreases]
+
+
+def disagreement(measurements, **tolerances):
+    return repeats.disagreement(measurements, Limits(**tolerances))
 
 
 def test_equal_measurements_agree():
@@ -43,6 +48,14 @@ def test_paces_further_than_a_quarter_apart_are_not_recorded():
     assert disagreement(with_paces(1.74, 2.0, 2.25)) == (
         "pace 1.74, 2, 2.25 spread by 25.5 %, at most 25 % is recorded"
     )
+
+
+def test_wider_tolerance_lets_more_be_recorded():
+    assert disagreement(with_paces(1.0, 2.0), throughput_tolerance=1.0) == ""
+    assert disagreement(with_paces(1.0, 2.5), throughput_tolerance=0.8) == (
+        "pace 1, 2.5 spread by 85.7 %, at most 80 % is recorded"
+    )
+    assert disagreement(with_peaks(900, 1100), memory_tolerance=0.25) == ""
 
 
 def test_loss_decreases_a_tenth_apart_agree():
