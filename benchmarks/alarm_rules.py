@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median, stdev
 
-from pytest_batchguard.core.judge import conclude, judge, wants_another_attempt
+from pytest_batchguard.core.attempts import Attempted, conclude, wants_another_attempt
+from pytest_batchguard.core.explain import explain_slowdown
+from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Limits, Measurement, Verdict
 from pytest_batchguard.core.repeats import combine
 
@@ -31,12 +34,13 @@ def guard(attempts: Sequence[Measurement], accepted: Sequence[Measurement], tole
 
 
 def _guard(attempts: Sequence[Measurement], baseline: Baseline, tolerance: float) -> Verdict:
-    judgements = []
+    limits = Limits(throughput_tolerance=tolerance)
+    attempted: list[Attempted] = []
     for attempt in attempts:
-        judgements.append(judge(attempt, baseline, Limits(throughput_tolerance=tolerance)))
-        if not wants_another_attempt(judgements):
+        attempted.append(Attempted(attempt, baseline, judge(attempt, baseline, limits)))
+        if not wants_another_attempt([each.judgement for each in attempted]):
             break
-    return conclude(judgements).verdict
+    return conclude(attempted, limits).judgement.verdict
 
 
 def _simple(figure: Callable[[Sequence[float]], float]) -> Rule:
@@ -132,6 +136,21 @@ HEAD = (
     *(f"alarms: {name}" for name in RULES),
     "guard: inconclusive",
 )
+
+
+def named(measured: Mapping[Key, Sequence[Measurement]], key: Key) -> dict[str, float]:
+    """Return how often an attempt is explained by the input pipeline alone, by it among others, by something else."""
+    case, _, _ = key
+    chance = random.Random(0)
+    found = Counter[str]()
+    for attempt in measured[key]:
+        others = [each for each in measured[case, QUIET, 0.0] if each is not attempt]
+        for _ in range(BASELINES):
+            said = explain_slowdown(combine(chance.sample(others, REPEATS)), attempt)
+            slower = said.partition(" became slower")[0] if " became slower" in said else ""
+            names_pipeline, names_model = "the input pipeline" in slower, "the model" in slower
+            found["pipeline" if names_pipeline and not names_model else "both" if names_pipeline else "other"] += 1
+    return {name: found[name] / found.total() for name in ("pipeline", "both", "other")}
 
 
 def paces_of(attempts: Sequence[Measurement]) -> list[float]:

@@ -152,6 +152,17 @@ def collect_block(condition: str, block: int) -> None:
     work_on(guards, choose_device("cpu", os.environ), measure, [SAMPLE_PROJECT, Path(__file__).parent])
 
 
+def _names(measured_so_far: dict[tuple[str, str, float], list[Measurement]]) -> list[str]:
+    rows = [
+        [condition, f"{slowdown:.0%}", *(f"{share:.1%}" for share in shares.values())]
+        for (case, condition, slowdown), shares in (
+            (key, alarm_rules.named(measured_so_far, key)) for key in sorted(measured_so_far)
+        )
+        if case.startswith("pipeline") and slowdown
+    ]
+    return table(["machine", "planted", "the pipeline", "pipeline and model", "neither, or the model"], rows)
+
+
 def main() -> None:
     """Measure what is missing, judge and record."""
     if "--block" in sys.argv:
@@ -168,6 +179,7 @@ def main() -> None:
         f"independent. Tolerance {alarm_rules.DEFAULT_TOLERANCE:.0%}."
     )
     lines = [text, "", *table(alarm_rules.HEAD, list(alarm_rules.rows(measured_so_far)))]
+    lines += ["", "What an attempt at the slowed pipeline is explained by:", "", *_names(measured_so_far)]
     alarm_rules.draw(measured_so_far, RESULTS / "false_alarms.svg")
     lines += ["", "Over all cases and both conditions, at other tolerances:", "", "![](false_alarms.svg)"]
     record("false_alarms", "python benchmarks/false_alarms.py", lines)

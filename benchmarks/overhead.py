@@ -1,4 +1,4 @@
-"""What the plugin costs: installed but unused, for a suite of small cases, and for the isolation of one case.
+"""What the plugin costs: installed but unused, a suite of small cases, the isolation of a case, the steps it times.
 
     python benchmarks/overhead.py
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from record import record, table
 UNUSED_RUNS = 100
 CASES = 8
 SUITES = 3
+TRAININGS = 5
+SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
 
 UNUSED = """
 import contextlib, gc, io, json, sys, time
@@ -99,6 +102,35 @@ epochs = -(-steps * batch_size // len(x))
 model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
 """
 
+TIMED_GUARDS = """
+import json, os, time
+import pytest
+
+@pytest.mark.batchguard(cases=[(64, 32), (128, 32), (32, 180)])
+def test_trains(batchguard, request):
+    from digits_classifier.data import load_digits
+    from digits_classifier.model import build_classifier
+
+    model, digits = build_classifier(batchguard.image_size), load_digits(batchguard.image_size, batchguard.batch_size)
+    begin = time.perf_counter()
+    batchguard.train(model, digits)
+    with open(os.environ["BENCHMARK_TIMES"], "a") as file:
+        file.write(json.dumps([request.node.name, time.perf_counter() - begin]) + "\\n")
+"""
+
+BARE = """
+import sys, time
+from digits_classifier.data import load_digits
+from digits_classifier.model import build_classifier
+
+batch_size, side, steps = map(int, sys.argv[1:])
+model, digits = build_classifier((side, side)), load_digits((side, side), batch_size)
+full = digits.filter(lambda images, labels: len(images) == batch_size).repeat()
+begin = time.perf_counter()
+model.fit(full, steps_per_epoch=steps, verbose=0)
+print(time.perf_counter() - begin)
+"""
+
 
 def unused() -> list[str]:
     """Return what the plugin adds to a run without guards, its import included."""
@@ -151,6 +183,58 @@ def suite() -> list[str]:
     ]
 
 
+def steps() -> list[str]:
+    """Return the time of a throughput pass and of the same steps without a guard, both without imports."""
+    rows = []
+    guarded: dict[str, list[float]] = {}
+    bare: dict[str, list[float]] = {}
+    taken: dict[str, list[int]] = {}
+    for _ in range(TRAININGS):
+        for name, (seconds, count) in _guarded_trainings().items():
+            batch, side = map(int, re.findall(r"\d+", name)[:2])
+            guarded.setdefault(name, []).append(seconds)
+            taken.setdefault(name, []).append(count)
+            bare.setdefault(name, []).append(_bare(batch, side, count))
+    for name, seconds in guarded.items():
+        ratios = [one / other for one, other in zip(seconds, bare[name], strict=True)]
+        rows.append(
+            [
+                name,
+                f"{median(taken[name]):.0f}",
+                f"{median(bare[name]):.1f} s",
+                f"{median(seconds):.1f} s",
+                f"{median(ratios):.2f}",
+            ]
+        )
+    return [
+        f"A throughput pass with yardstick and parts alone (medians of {TRAININGS}; target: twice the bare steps):",
+        "",
+        *table(["case", "steps", "bare `fit`", "guarded", "guarded ÷ bare"], rows),
+    ]
+
+
+def _guarded_trainings() -> dict[str, tuple[float, int]]:
+    """Return the seconds and the steps of each case's throughput pass."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "pytest.ini").write_text(f"[pytest]\npythonpath = {SAMPLE_PROJECT}\n", encoding="utf-8")
+        Path(folder, "test_guards.py").write_text(TIMED_GUARDS, encoding="utf-8")
+        times = Path(folder, "times.txt")
+        command = [sys.executable, "-m", "pytest", "-q", "--batchguard", "--batchguard-json", "figures.json"]
+        environment = {**os.environ, "BENCHMARK_TIMES": str(times)}
+        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+        # The memory pass writes a line too; the throughput pass follows it.
+        seconds = dict(json.loads(line) for line in times.read_text(encoding="utf-8").splitlines())
+        cases = json.loads(Path(folder, "figures.json").read_text(encoding="utf-8"))["cases"]
+    names = {case["node_id"].rpartition("::")[2]: case["measurement"]["steps"] for case in cases}
+    return {name: (seconds[name], count) for name, count in names.items()}
+
+
+def _bare(batch_size: int, side: int, count: int) -> float:
+    words = [sys.executable, "-c", BARE, *map(str, (batch_size, side, count))]
+    done = subprocess.run(words, cwd=SAMPLE_PROJECT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return float(done.stdout.split()[-1])
+
+
 def _guarded_suite(folder: Path) -> tuple[float, dict[int, int], float]:
     for name, text in {"project.py": PROJECT, "test_guards.py": GUARDS, "conftest.py": TIMES}.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -181,4 +265,4 @@ def _script(folder: str, batch_size: int, steps: int) -> float:
 
 
 if __name__ == "__main__":
-    record("overhead", "python benchmarks/overhead.py", [*unused(), "", *suite()])
+    record("overhead", "python benchmarks/overhead.py", [*unused(), "", *suite(), "", *steps()])

@@ -7,9 +7,7 @@ that the project set, and is it as good as the baseline of this device. The verd
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
 from pytest_batchguard.core.model import (
@@ -24,11 +22,8 @@ from pytest_batchguard.core.model import (
     ThroughputFigures,
     Verdict,
 )
-from pytest_batchguard.core.quantities import NOISY_QUANTITIES, QUANTITIES
+from pytest_batchguard.core.quantities import QUANTITIES
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
-
-MOST_ATTEMPTS = 3
-"""Fresh measurements of one case before a verdict falls."""
 
 _WORST_FIRST = (
     Verdict.BROKEN,
@@ -39,9 +34,6 @@ _WORST_FIRST = (
     Verdict.NO_BASELINE,
     Verdict.PASSED,
 )
-_ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
-_AGREEING = 2
-_SUSPICIOUS = 0.5
 _DISTURBING = 0.05
 _TIGHT = 0.95
 
@@ -66,62 +58,6 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
         notes=(*_notes(measurement, baseline, limits), *_improvements(measurement, baseline, limits)),
         changes=explain_changes(baseline, measurement) if baseline else (),
     )
-
-
-def wants_another_attempt(attempts: Sequence[Judgement]) -> bool:
-    """Return whether a fresh process should measure the case again before a verdict falls.
-
-    The majority of three attempts decides: the median of three figures errs less than one of them, in either
-    direction. So not only a breach is measured again, but also a pace that has used up half of what is tolerated.
-    Two attempts that agree are enough. The loss of a seeded run does not change by trying.
-    """
-    last = attempts[-1]
-    if len(attempts) == 1:
-        return _is_noisy_alarm(last) or (last.verdict is Verdict.PASSED and any(map(_is_suspicious, last.checks)))
-    noisy = _is_noisy_alarm(last) or last.verdict is Verdict.PASSED
-    return noisy and len(attempts) < MOST_ATTEMPTS and not _confirmed(attempts) and not _cleared(attempts)
-
-
-def conclude(attempts: Sequence[Judgement]) -> Judgement:
-    """Return what several judgements of one case, each from a fresh process, come to together.
-
-    It is `regressed` where two attempts breached the same limit, `passed` where two breached none, and
-    `inconclusive` where no two agree. What is not measured again stands as it is.
-    """
-    last = attempts[-1]
-    if len(attempts) == 1 or not (_is_noisy_alarm(last) or last.verdict is Verdict.PASSED):
-        return last
-    confirmed = _confirmed(attempts)
-    if confirmed:
-        return next(attempt for attempt in reversed(attempts) if confirmed & _regressed_quantities(attempt))
-    if _cleared(attempts):
-        return next(attempt for attempt in reversed(attempts) if attempt.verdict is Verdict.PASSED)
-    unsure = next(attempt for attempt in reversed(attempts) if attempt.breaches)
-    return replace(unsure, verdict=Verdict.INCONCLUSIVE)
-
-
-def _is_noisy_alarm(judgement: Judgement) -> bool:
-    noisy = all(check.quantity in NOISY_QUANTITIES for check in judgement.breaches)
-    return judgement.verdict in _ALARMS and noisy
-
-
-def _is_suspicious(check: Check) -> bool:
-    if check.quantity != "pace" or check.baseline is None or check.allowance is None:
-        return False
-    return check.measured > check.baseline * (1 + _SUSPICIOUS * check.allowance)
-
-
-def _cleared(attempts: Sequence[Judgement]) -> bool:
-    return sum(attempt.verdict is Verdict.PASSED for attempt in attempts) >= _AGREEING
-
-
-def _confirmed(attempts: Sequence[Judgement]) -> set[str]:
-    counts = Counter(quantity for attempt in attempts for quantity in _regressed_quantities(attempt))
-    return {quantity for quantity, count in counts.items() if count >= _AGREEING}
-
-
-def _regressed_quantities(judgement: Judgement) -> set[str]:
-    return {check.quantity for check in judgement.checks if check.verdict is Verdict.REGRESSED}
 
 
 def tolerated(asked: float, spread: float | None) -> float:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pytest_batchguard.core import judge as judging
+from pytest_batchguard.core.attempts import Attempted, conclude, wants_another_attempt
+from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, CaseResult, Failure, FailureKind, Judgement, Measurement, Verdict
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
@@ -47,24 +48,24 @@ class CaseGuarding:
 
     def _judge(self, item: pytest.Item, policy: Policy, measure: Measure, baseline: Baseline | None) -> Guarded:
         attempts: list[Attempt] = []
-        judgements: list[Judgement] = []
-        while not judgements or judging.wants_another_attempt(judgements):
+        attempted: list[Attempted] = []
+        while not attempted or wants_another_attempt([each.judgement for each in attempted]):
             attempt = self._attempt(measure, policy)
             if attempt.measurement is None:
                 return Guarded(attempt, None)
             attempts.append(attempt)
-            judgement = judging.judge(attempt.measurement, attempt.base or baseline, policy.limits)
-            judgements.append(_with_reason(judgement, attempt.base_problem))
-        judgement = judging.conclude(judgements)
-        # The one that the conclusion speaks of: the same checks, maybe another verdict.
-        attempt = next(a for a, judged in zip(attempts, judgements, strict=True) if judged.checks == judgement.checks)
+            held_against = attempt.base or baseline
+            judgement = _with_reason(judge(attempt.measurement, held_against, policy.limits), attempt.base_problem)
+            attempted.append(Attempted(attempt.measurement, held_against, judgement))
+        conclusion = conclude(attempted, policy.limits)
+        attempt = attempts[conclusion.place]
         result = CaseResult(
             node_id=item.nodeid,
-            judgement=judgement,
+            judgement=conclusion.judgement,
             limits=policy.limits,
-            measurement=attempt.measurement,
-            baseline=attempt.base or baseline,
-            attempts=tuple(judgements),
+            measurement=conclusion.measurement,
+            baseline=attempted[conclusion.place].baseline,
+            attempts=tuple(each.judgement for each in attempted),
             output=attempt.output,
         )
         return Guarded(attempt, result)

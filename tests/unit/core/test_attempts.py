@@ -2,18 +2,36 @@
 
 import pytest
 
-from pytest_batchguard.core.judge import conclude, wants_another_attempt
-from pytest_batchguard.core.model import Check, Judgement, Verdict
-from tests.unit.samples import pace_check
+from pytest_batchguard.core import attempts as several
+from pytest_batchguard.core.attempts import Attempted, taken_together, wants_another_attempt
+from pytest_batchguard.core.judge import judge
+from pytest_batchguard.core.model import Check, Judgement, Limits, Verdict
+from tests.unit.samples import baseline, measurement, memory, pace_check, throughput
 
 PASSED = Judgement(Verdict.PASSED)
 SLOW = Judgement(Verdict.REGRESSED, (pace_check(),))
 SLOWER = Judgement(Verdict.REGRESSED, (pace_check(measured=4.0),))
 UNSURE = Judgement(Verdict.INCONCLUSIVE, (pace_check(Verdict.INCONCLUSIVE),))
-STILL_UNSURE = Judgement(Verdict.INCONCLUSIVE, (pace_check(Verdict.INCONCLUSIVE, measured=2.5),))
 NEAR = Judgement(Verdict.PASSED, (pace_check(Verdict.PASSED, measured=2.11),))
 HEAVY = Judgement(Verdict.REGRESSED, (Check("peak_memory", 2, 1, Verdict.REGRESSED),))
 FORGETFUL = Judgement(Verdict.REGRESSED, (Check("loss_decrease", 0.1, 0.3, Verdict.REGRESSED),))
+
+
+def conclude(judgements):
+    """Return what judgements come to where the measurements behind them do not count."""
+    measured = measurement()
+    return several.conclude([Attempted(measured, baseline(), each) for each in judgements], Limits()).judgement
+
+
+def paced(pace, low=None, high=None, **parts):
+    return measurement(throughput=throughput(pace, pace_low=low, pace_high=high), **parts)
+
+
+def conclusion(*measurements, **limits):
+    """Return what measurements come to, each judged for itself first; the limit of the pace is 2.2."""
+    judged = [Attempted(each, baseline(), judge(each, baseline(), Limits(**limits))) for each in measurements]
+    assert not wants_another_attempt([each.judgement for each in judged])
+    return several.conclude(judged, Limits(**limits))
 
 
 @pytest.mark.parametrize("quantity", ["pace", "peak_memory", "min_throughput", "max_memory"])
@@ -99,30 +117,60 @@ def test_breach_that_is_never_measured_again_stands_alone():
     assert conclude([FORGETFUL]) is FORGETFUL
 
 
-@pytest.mark.parametrize(
-    "attempts",
-    [
-        [SLOW, UNSURE, STILL_UNSURE],
-        [UNSURE, SLOW, STILL_UNSURE],
-        [UNSURE, UNSURE, STILL_UNSURE],
-        [UNSURE, UNSURE, SLOW],
-        [SLOW, HEAVY, STILL_UNSURE],
-        [PASSED, SLOW, STILL_UNSURE],
-    ],
-)
-def test_no_two_that_agree_leave_it_inconclusive(attempts):
-    concluded = conclude(attempts)
-    assert concluded.verdict is Verdict.INCONCLUSIVE
-    assert concluded.checks == attempts[-1].checks
+def test_three_that_are_known_too_poorly_are_taken_together():
+    concluded = conclusion(paced(2.3, 2.15, 2.45), paced(2.5, 2.19, 2.6), paced(2.25, 2.1, 2.4))
+    assert concluded.judgement.verdict is Verdict.REGRESSED
+    assert concluded.judgement.reason == "pace 2.3 yardsticks, allowed is at most 2.2 yardsticks"
+    assert concluded.place == 0
 
 
-def test_what_is_inconclusive_shows_an_attempt_that_breached():
-    concluded = conclude([SLOW, UNSURE, PASSED])
-    assert (concluded.verdict, concluded.checks) == (Verdict.INCONCLUSIVE, UNSURE.checks)
+def test_taken_together_they_pass_where_the_middle_one_does():
+    concluded = conclusion(paced(2.15, 2.0, 2.3), paced(2.1, 1.95, 2.25), paced(2.3, 2.1, 2.5))
+    assert (concluded.judgement.verdict, concluded.place) == (Verdict.PASSED, 0)
+
+
+def test_they_stay_inconclusive_where_even_together_they_are_known_too_poorly():
+    concluded = conclusion(paced(2.3, 1.9, 2.7), paced(2.1, 1.7, 2.6), paced(2.25, 1.8, 2.6))
+    assert concluded.judgement.verdict is Verdict.INCONCLUSIVE
+    assert "pace 2.25 yardsticks is known to 21.4 % only" in concluded.judgement.reason
+    assert concluded.place == 2
+
+
+def test_breaches_of_three_different_limits_are_judged_by_the_medians():
+    heavy = paced(2.0, memory=memory(200 * 2**20))
+    slow = paced(2.5, 2.45, 2.55)
+    concluded = conclusion(heavy, slow, paced(2.1, 1.95, 2.25))
+    assert (concluded.judgement.verdict, concluded.place) == (Verdict.PASSED, 2)
+
+
+def test_taken_together_is_the_middle_one_with_the_medians_and_a_narrower_interval():
+    first = measurement(throughput=throughput(2.0, 900.0, pace_low=1.7, pace_high=2.6), memory=memory(100))
+    second = measurement(throughput=throughput(4.0, 500.0, pace_low=3.7, pace_high=4.3), memory=memory(300))
+    third = measurement(throughput=throughput(3.0, 800.0, pace_low=2.7, pace_high=3.0), memory=memory(200))
+    place, together = taken_together([first, second, third])
+    assert place == 2
+    assert together.throughput.pace == 3.0
+    assert together.throughput.pace_low == pytest.approx(3.0 - 0.3 / 3**0.5)
+    assert together.throughput.pace_high == pytest.approx(3.0 + 0.3 / 3**0.5)
+    assert together.throughput.images_per_second == 800.0
+    assert together.memory.peak_bytes == 200
+
+
+def test_attempts_without_throughput_or_intervals_can_be_taken_together():
+    assert taken_together([measurement(throughput=None)] * 3) == (1, measurement(throughput=None))
+    assert taken_together([measurement(memory=None)] * 3)[1].throughput.pace_low == 2.0
 
 
 def test_limit_that_was_breached_twice_is_concluded_by_an_attempt_that_breached_it():
     assert conclude([SLOW, SLOWER, HEAVY]) is SLOWER
+
+
+def test_conclusion_speaks_of_the_attempt_it_rests_on():
+    calm, slow, slower = paced(2.0), paced(2.5), paced(3.0)
+    concluded = conclusion(slow, calm, slower)
+    assert (concluded.place, concluded.measurement) == (2, slower)
+    concluded = conclusion(slow, calm, calm)
+    assert (concluded.place, concluded.judgement.verdict) == (2, Verdict.PASSED)
 
 
 def test_breach_that_is_no_noise_stands_although_an_earlier_attempt_breached_another_limit():

@@ -24,6 +24,7 @@ POLICY = Policy(Case(32, ImageSize(180, 180)), Limits(), steps=20, warmup=5, see
 FINE = measurement()
 SLOW = measurement(throughput=throughput(3.0))
 UNSURE = measurement(throughput=throughput(2.3, pace_low=2.1, pace_high=2.4))
+CLUELESS = measurement(throughput=throughput(2.3, pace_low=1.8, pace_high=2.7))
 FORGETFUL = measurement(loss=loss((4.0, 3.9)))
 
 
@@ -88,10 +89,21 @@ def test_alarm_that_is_confirmed_has_regressed():
 
 
 def test_alarm_that_stays_in_doubt_is_measured_three_times():
-    processes = Processes(UNSURE, UNSURE, UNSURE)
+    processes = Processes(CLUELESS, CLUELESS, CLUELESS)
     result = guard(processes, baseline()).result
     assert (result.judgement.verdict, processes.count) == (Verdict.INCONCLUSIVE, 3)
     assert len(result.attempts) == 3
+
+
+def test_three_doubts_are_judged_as_one_measurement_which_is_shown():
+    slower = measurement(throughput=throughput(2.4, pace_low=2.15, pace_high=2.5))
+    attempts = [Attempt([report()], each, output=text) for each, text in ((UNSURE, "1"), (slower, "2"), (UNSURE, "3"))]
+    guarded = guard(Processes(*attempts), baseline())
+    shown = guarded.result.measurement.throughput
+    assert guarded.result.judgement.verdict is Verdict.REGRESSED
+    assert [attempt.verdict for attempt in guarded.result.attempts] == [Verdict.INCONCLUSIVE] * 3
+    assert (shown.pace, guarded.attempt.output) == (2.3, "3")
+    assert shown.pace_high - shown.pace_low < 0.2
 
 
 def test_loss_is_not_measured_again():
