@@ -98,7 +98,8 @@ def work_on(guards: str, device: Device, work: Callable[[Bench], None], module_p
         Path(folder, "pytest.ini").write_text(f"[pytest]\npythonpath = {paths}\n", encoding="utf-8")
         os.chdir(folder)
         try:
-            code = pytest.main(["-q", "-s", "-p", "no:cacheprovider"], plugins=[Lab(device, work)])
+            arguments = ["-q", "-s", "-p", "no:cacheprovider", "--import-mode=importlib"]
+            code = pytest.main(arguments, plugins=[Lab(device, work)])
         finally:
             os.chdir(here)
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
