@@ -5,6 +5,7 @@ Both launchers give a `Child` with one private channel, an exit code and a kill 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -250,7 +251,8 @@ class _SpawnedChild:
 
 def _end_event(process: Any) -> int | None:
     if hasattr(os, "pidfd_open"):
-        return os.pidfd_open(process.pid)
+        with contextlib.suppress(OSError):  # a kernel before 5.3, or a container that forbids it
+            return os.pidfd_open(process.pid)
     # A worker of the child holds the sentinel's pipe open too; where there is nothing better, it will have to do.
     return process.sentinel if os.name == "posix" else None
 

@@ -52,7 +52,9 @@ class CaseGuarding:
         while not attempted or wants_another_attempt([each.judgement for each in attempted]):
             attempt = self._attempt(measure, policy)
             if attempt.measurement is None:
-                return Guarded(attempt, None)
+                if not attempted:
+                    return Guarded(attempt, None)
+                break  # it skipped itself this time; what it said before stands
             attempts.append(attempt)
             held_against = attempt.base or baseline
             judgement = _with_reason(judge(attempt.measurement, held_against, policy.limits), attempt.base_problem)

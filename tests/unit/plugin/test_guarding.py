@@ -106,6 +106,13 @@ def test_three_doubts_are_judged_as_one_measurement_which_is_shown():
     assert shown.pace_high - shown.pace_low < 0.2
 
 
+def test_alarm_stands_where_the_case_skips_itself_when_it_is_measured_again():
+    processes = Processes(SLOW, Attempt([report("skipped", "setup")]))
+    guarded = guard(processes, baseline())
+    assert (guarded.result.judgement.verdict, processes.count) == (Verdict.REGRESSED, 2)
+    assert guarded.result.measurement == replace(SLOW, provenance=guarded.result.measurement.provenance)
+
+
 def test_loss_is_not_measured_again():
     processes = Processes(FORGETFUL)
     result = guard(processes, baseline()).result
