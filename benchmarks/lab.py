@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -98,9 +99,9 @@ def work_on(guards: str, device: Device, work: Callable[[Bench], None], module_p
         Path(folder, "pytest.ini").write_text(f"[pytest]\npythonpath = {paths}\n", encoding="utf-8")
         os.chdir(folder)
         try:
-            arguments = ["-q", "-s", "-p", "no:cacheprovider", "--import-mode=importlib"]
-            code = pytest.main(arguments, plugins=[Lab(device, work)])
+            code = pytest.main(["-q", "-s", "-p", "no:cacheprovider"], plugins=[Lab(device, work)])
         finally:
             os.chdir(here)
+            sys.modules.pop("test_guards", None)  # or the next guards would be these again
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         raise RuntimeError(f"pytest ended with exit code {int(code)}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from pytest_batchguard.core.judge import judge
+from pytest_batchguard.core.judge import judge, tolerated
 from pytest_batchguard.core.model import Baseline, Check, Judgement, Limits, Measurement, Verdict
 from pytest_batchguard.core.quantities import NOISY_QUANTITIES
 
@@ -48,6 +48,20 @@ class Conclusion:
     place: int
     measurement: Measurement
     judgement: Judgement
+
+
+def good_pace(baseline: Baseline | None, limits: Limits, yardstick: int) -> float:
+    """Return the pace up to which a case passes without being measured again; infinite where nothing is compared.
+
+    Args:
+        baseline: What the case is held against; `None` where there is nothing.
+        limits: The policy.
+        yardstick: The version that the case's pace will be counted in.
+    """
+    accepted = baseline.throughput if baseline is not None else None
+    if accepted is None or accepted.yardstick != yardstick:
+        return math.inf
+    return accepted.pace * (1 + _SUSPICIOUS * tolerated(limits.throughput_tolerance, accepted.spread))
 
 
 def wants_another_attempt(judgements: Sequence[Judgement]) -> bool:

@@ -46,6 +46,8 @@ class Plan:
         warmup: Training steps before.
         seed: Set before the model is built.
         throughput_tolerance: How much slower than its baseline the case may be; the finer, the longer is measured.
+        good_pace: Measuring may end as soon as the pace is known to be no worse. Zero where its figure is wanted, and
+            infinite where nothing is held against it.
         budget_bytes: What the allocator may hand out; `None` for all there is.
         memory: What the memory pass found, so that the test sees one whole measurement.
         answers: Whether it trains beside another process, a window of steps whenever its parent asks.
@@ -62,6 +64,7 @@ class Plan:
     warmup: int
     seed: int
     throughput_tolerance: float
+    good_pace: float = 0.0
     budget_bytes: int | None = None
     memory: MemoryFigures | None = None
     answers: bool = False

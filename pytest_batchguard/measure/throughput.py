@@ -63,6 +63,7 @@ class ThroughputMeter:
         read_cpu: Reads what the processor was used for.
         build_yardstick: Builds the yardstick when the warm-up has ended; timed before, between and after the windows.
         steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
+        good_pace: Measuring may end as soon as the pace is known to be no worse; see `Plan`.
     """
 
     batch_size: int
@@ -73,6 +74,7 @@ class ThroughputMeter:
     read_cpu: Callable[[], CpuTimes]
     build_yardstick: Callable[[], Yardstick]
     steps_at_once: int = 1
+    good_pace: float = 0.0
     _seen: int = 0
     _last_end: float = math.nan
     _step_seconds: float = math.nan
@@ -172,11 +174,13 @@ class ThroughputMeter:
             return False
         if count >= self._most or self.clock() - self._measuring_since > MOST_SECONDS:
             return True
+        if math.isinf(self.good_pace):
+            return True
         if len(self._quiet()) < self._fewest:
             return False
         paces = [self._paces()[place] for place in self._judged()]
         low, high = median_interval(paces)
-        return (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
+        return high <= self.good_pace or (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
 
     @property
     def _fewest(self) -> int:

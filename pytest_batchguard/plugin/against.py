@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_batchguard.core.attempts import good_pace
 from pytest_batchguard.core.model import Baseline, Device, Measurement, ThroughputFigures
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.errors import IsolationError
@@ -16,6 +17,7 @@ from pytest_batchguard.isolation.job import Job
 from pytest_batchguard.isolation.launch import Child
 from pytest_batchguard.isolation.supervise import EndingKind, supervise
 from pytest_batchguard.isolation.turns import Companion
+from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.reports import has_failed
@@ -23,6 +25,8 @@ from pytest_batchguard.plugin.runner import CaseRunner
 from pytest_batchguard.storage.checkout import Checkout
 
 _LIST_ENTRY = "pytest_batchguard.plugin.child:list_cases"
+_AS_FAST = Baseline(throughput=ThroughputFigures(images_per_second=1.0, pace=1.0, yardstick=yardstick.VERSION))
+"""What the head's pace is held against: it is counted in steps of the base."""
 
 
 class Against:
@@ -70,7 +74,8 @@ class Against:
             answers=True,
         )
         beside = _Beside(self._runner, self._runner.job(item, plan, self._checkout), self._kind, policy.timeout_seconds)
-        attempt = self._runner.measure(item, policy, beside.start)
+        compared = replace(policy, good_pace=good_pace(_AS_FAST, policy.limits, yardstick.VERSION))
+        attempt = self._runner.measure(item, compared, beside.start)
         base, head = beside.attempt, attempt.measurement
         if not beside.problem and (head is None or head.failure is not None):
             return attempt

@@ -7,9 +7,19 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pytest_batchguard.core.attempts import Attempted, conclude, wants_another_attempt
+from pytest_batchguard.core.attempts import Attempted, conclude, good_pace, wants_another_attempt
 from pytest_batchguard.core.judge import judge
-from pytest_batchguard.core.model import Baseline, CaseResult, Failure, FailureKind, Judgement, Measurement, Verdict
+from pytest_batchguard.core.model import (
+    Baseline,
+    CaseResult,
+    Failure,
+    FailureKind,
+    Judgement,
+    Limits,
+    Measurement,
+    Verdict,
+)
+from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
@@ -38,6 +48,11 @@ class CaseGuarding:
     records: Callable[[Baseline | None], bool]
     repeat_count: int
     recordings: dict[str, Recording] = field(default_factory=dict)
+
+    def good_pace(self, node_id: str, limits: Limits) -> float:
+        """Return the pace with which a case passes at once; zero where it is to be recorded."""
+        baseline = self.accepted.get(node_id)
+        return 0.0 if self.records(baseline) else good_pace(baseline, limits, yardstick.VERSION)
 
     def guard(self, item: pytest.Item, policy: Policy, measure: Measure) -> Guarded:
         """Measure, judge, and measure again where the first answer is not enough."""

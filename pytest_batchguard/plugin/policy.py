@@ -30,6 +30,7 @@ class Policy:
         warmup: Training steps before.
         seed: Set before the model is built.
         timeout_seconds: For each process of the case.
+        good_pace: With which it passes at once; see `Plan`.
     """
 
     case: Case
@@ -38,6 +39,7 @@ class Policy:
     warmup: int
     seed: int
     timeout_seconds: float
+    good_pace: float = 0.0
 
     def plan(self, kind: Pass, device: Device) -> Plan:
         """Return what a process of this case has to do."""
@@ -50,6 +52,7 @@ class Policy:
             self.warmup,
             self.seed,
             limits.throughput_tolerance,
+            self.good_pace,
             limits.memory_budget,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -184,7 +185,9 @@ class GuardSession:
         return verdict_reports(item, guarded.attempt.reports, guarded.result, strict=self._strict)
 
     def _policy(self, item: pytest.Item) -> Policy:
-        return policy_of(item, item.callspec.params["batchguard"], self._device, compares=self._against is not None)  # type: ignore[attr-defined]
+        case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
+        policy = policy_of(item, case, self._device, compares=self._against is not None)
+        return replace(policy, good_pace=self._guarding.good_pace(item.nodeid, policy.limits))
 
     def _is_recorded(self, item: pytest.Item) -> bool:
         is_case = item.get_closest_marker("batchguard") is not None and getattr(item, "callspec", None) is not None

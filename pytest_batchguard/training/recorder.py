@@ -146,6 +146,7 @@ class Recorder:
             read_cpu=CpuClock().read,
             build_yardstick=self._build_yardstick,
             steps_at_once=self._steps_at_once,
+            good_pace=self._plan.good_pace,
         )
 
     def _build_yardstick(self) -> Yardstick:

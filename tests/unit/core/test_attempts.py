@@ -1,5 +1,7 @@
 """Several judgements of one case, each from a fresh process, and what they come to together."""
 
+import math
+
 import pytest
 
 from pytest_batchguard.core import attempts as several
@@ -32,6 +34,22 @@ def conclusion(*measurements, **limits):
     judged = [Attempted(each, baseline(), judge(each, baseline(), Limits(**limits))) for each in measurements]
     assert not wants_another_attempt([each.judgement for each in judged])
     return several.conclude(judged, Limits(**limits))
+
+
+@pytest.mark.parametrize(("spread", "good"), [(None, 2.125), (0.25, 2.25)])
+def test_good_pace_is_the_one_up_to_which_one_attempt_is_enough(spread, good):
+    accepted = baseline(throughput=throughput(2.0, spread=spread))
+    limits = Limits(throughput_tolerance=0.125)
+    assert several.good_pace(accepted, limits, yardstick=1) == good
+    assert not wants_another_attempt([judge(paced(good), accepted, limits)])
+    assert wants_another_attempt([judge(paced(math.nextafter(good, 3)), accepted, limits)])
+
+
+@pytest.mark.parametrize(
+    "accepted", [None, baseline(throughput=None), baseline(throughput=throughput(yardstick=2))], ids=str
+)
+def test_any_pace_is_good_where_nothing_is_compared(accepted):
+    assert several.good_pace(accepted, Limits(), yardstick=1) == math.inf
 
 
 @pytest.mark.parametrize("quantity", ["pace", "peak_memory", "min_throughput", "max_memory"])

@@ -73,10 +73,9 @@ class Scene:
         self.now += 64.0
         return self
 
-    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1):
-        return ThroughputMeter(
-            batch_size, warmup, steps, tolerance, self.clock, self.read_cpu, self.build_yardstick, steps_at_once
-        )
+    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1, good_pace=0.0):
+        tools = (self.clock, self.read_cpu, self.build_yardstick)
+        return ThroughputMeter(batch_size, warmup, steps, tolerance, *tools, steps_at_once, good_pace)
 
     def synchronise(self):
         self.diary.append("sync")
@@ -166,6 +165,24 @@ def test_what_is_judged_finely_is_measured_for_longer(tolerance, count):
     scene = Scene()
     meter = scene.meter(tolerance=tolerance, steps=4)
     scene.train(meter, lambda windows: 0.625 if windows % 2 else 0.5)
+    assert len(meter.figures().step_seconds) == count
+
+
+@pytest.mark.parametrize(
+    ("good_pace", "count"), [(2.5, FEWEST_WINDOWS), (2.49, MOST_WINDOWS), (math.inf, FEWEST_WINDOWS)]
+)
+def test_pace_that_is_known_to_be_good_is_measured_no_longer(good_pace, count):
+    scene = Scene()
+    meter = scene.meter(good_pace=good_pace)
+    scene.train(meter, lambda windows: 0.625 if windows % 2 else 0.5)
+    assert len(meter.figures().step_seconds) == count
+
+
+@pytest.mark.parametrize(("good_pace", "count"), [(2.5, MOST_WINDOWS), (math.inf, FEWEST_WINDOWS)])
+def test_disturbed_windows_prove_no_pace_good_unless_any_is(good_pace, count):
+    scene = Scene(stolen=[0.5] * 100)
+    meter = scene.meter(good_pace=good_pace)
+    scene.train(meter, steady(0.5))
     assert len(meter.figures().step_seconds) == count
 
 

@@ -1,5 +1,6 @@
 """One case from measuring to verdict, its processes being plain functions here."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from pytest_batchguard.core.model import (
     Provenance,
     Verdict,
 )
+from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.guarding import CaseGuarding
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.runner import Attempt
@@ -58,6 +60,16 @@ def guard(processes, accepted=None, *, records=False, repeat_count=3, limits=Non
 
 
 # Judging
+
+
+def test_good_pace_is_that_of_the_baseline_and_none_where_it_is_recorded_or_there_is_no_baseline():
+    accepted = baseline(throughput=throughput(2.0, yardstick=yardstick.VERSION))
+    limits = Limits(throughput_tolerance=0.125)
+
+    def good(known, *, records=False):
+        return CaseGuarding(known, Stamp(), lambda _: records, 3).good_pace(NODE_ID, limits)
+
+    assert (good({NODE_ID: accepted}), good({}), good({NODE_ID: accepted}, records=True)) == (2.125, math.inf, 0.0)
 
 
 def test_case_like_its_baseline_is_measured_once_and_passes():
