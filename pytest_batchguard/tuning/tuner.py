@@ -27,10 +27,9 @@ _FEWEST_STEPS = 8
 """Of a trial of the largest candidate."""
 
 _PROBE_STEPS = 4
-_CLOSE_LOOK = 0.2
-_ROUGH_LOOK = 0.5
 _LONG_STEP_SECONDS = 0.3
-"""Steps longer than this are timed roughly: the tolerance sets how long a size is timed."""
+_ROUGHLY = 0.5
+"""The tolerance with which steps longer than that are timed: it halves the number of windows."""
 
 _NOISE_BATCH = 64
 
@@ -172,9 +171,13 @@ class Tuner:
         plan = self._plan_for(Pass.WHOLE if self._plan.device.is_gpu else Pass.THROUGHPUT, size)
         expected = size / points[-1].images_per_second if points else 0.0
         reference = Case(self.tuning.declared[0], self.tuning.image_size)
-        look = _CLOSE_LOOK if expected < _LONG_STEP_SECONDS else _ROUGH_LOOK
-        tolerance = max(look, plan.throughput_tolerance)
-        return replace(plan, steps=_PROBE_STEPS, throughput_tolerance=tolerance, yardstick_case=reference)
+        return replace(
+            plan,
+            steps=_PROBE_STEPS,
+            throughput_tolerance=_ROUGHLY if expected > _LONG_STEP_SECONDS else plan.throughput_tolerance,
+            good_pace=math.inf,  # more windows would not make two processes differ less
+            yardstick_case=reference,
+        )
 
     def _sample_noise(self) -> None:
         assert self.tuning.largest is not None  # noqa: S101 -- run() has looked
