@@ -50,8 +50,10 @@ class Conclusion:
     judgement: Judgement
 
 
-def good_pace(baseline: Baseline | None, limits: Limits, yardstick: int) -> float:
-    """Return the pace up to which a case passes without being measured again; infinite where nothing is compared.
+def clear_paces(baseline: Baseline | None, limits: Limits, yardstick: int) -> tuple[float, float]:
+    """Return the pace up to which a case passes without being measured again, and the one above which it breaches.
+
+    Both are infinite where nothing is compared.
 
     Args:
         baseline: What the case is held against; `None` where there is nothing.
@@ -60,8 +62,9 @@ def good_pace(baseline: Baseline | None, limits: Limits, yardstick: int) -> floa
     """
     accepted = baseline.throughput if baseline is not None else None
     if accepted is None or accepted.yardstick != yardstick:
-        return math.inf
-    return accepted.pace * (1 + _SUSPICIOUS * tolerated(limits.throughput_tolerance, accepted.spread))
+        return math.inf, math.inf
+    allowance = tolerated(limits.throughput_tolerance, accepted.spread)
+    return accepted.pace * (1 + _SUSPICIOUS * allowance), accepted.pace * (1 + allowance)
 
 
 def wants_another_attempt(judgements: Sequence[Judgement]) -> bool:

@@ -64,6 +64,7 @@ class ThroughputMeter:
         build_yardstick: Builds the yardstick when the warm-up has ended; timed before, between and after the windows.
         steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
         good_pace: Measuring may end as soon as the pace is known to be no worse; see `Plan`.
+        bad_pace: The same where it is known to be worse.
     """
 
     batch_size: int
@@ -75,6 +76,7 @@ class ThroughputMeter:
     build_yardstick: Callable[[], Yardstick]
     steps_at_once: int = 1
     good_pace: float = 0.0
+    bad_pace: float = math.inf
     _seen: int = 0
     _last_end: float = math.nan
     _step_seconds: float = math.nan
@@ -180,7 +182,8 @@ class ThroughputMeter:
             return False
         paces = [self._paces()[place] for place in self._judged()]
         low, high = median_interval(paces)
-        return high <= self.good_pace or (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
+        is_clear = high <= self.good_pace or low > self.bad_pace
+        return is_clear or (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
 
     @property
     def _fewest(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_batchguard.core.attempts import good_pace
+from pytest_batchguard.core.attempts import clear_paces
 from pytest_batchguard.core.model import Baseline, Device, Measurement, ThroughputFigures
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.errors import IsolationError
@@ -74,8 +74,8 @@ class Against:
             answers=True,
         )
         beside = _Beside(self._runner, self._runner.job(item, plan, self._checkout), self._kind, policy.timeout_seconds)
-        compared = replace(policy, good_pace=good_pace(_AS_FAST, policy.limits, yardstick.VERSION))
-        attempt = self._runner.measure(item, compared, beside.start)
+        good, bad = clear_paces(_AS_FAST, policy.limits, yardstick.VERSION)
+        attempt = self._runner.measure(item, replace(policy, good_pace=good, bad_pace=bad), beside.start)
         base, head = beside.attempt, attempt.measurement
         if not beside.problem and (head is None or head.failure is not None):
             return attempt

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pytest_batchguard.core.attempts import Attempted, conclude, good_pace, wants_another_attempt
+from pytest_batchguard.core.attempts import Attempted, clear_paces, conclude, wants_another_attempt
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import (
     Baseline,
@@ -15,7 +15,6 @@ from pytest_batchguard.core.model import (
     Failure,
     FailureKind,
     Judgement,
-    Limits,
     Measurement,
     Verdict,
 )
@@ -49,10 +48,13 @@ class CaseGuarding:
     repeat_count: int
     recordings: dict[str, Recording] = field(default_factory=dict)
 
-    def good_pace(self, node_id: str, limits: Limits) -> float:
-        """Return the pace with which a case passes at once; zero where it is to be recorded."""
+    def with_clear_paces(self, node_id: str, policy: Policy) -> Policy:
+        """Return the policy of a case with the paces that leave no doubt; where it is to be recorded, none do."""
         baseline = self.accepted.get(node_id)
-        return 0.0 if self.records(baseline) else good_pace(baseline, limits, yardstick.VERSION)
+        if self.records(baseline):
+            return policy
+        good, bad = clear_paces(baseline, policy.limits, yardstick.VERSION)
+        return replace(policy, good_pace=good, bad_pace=bad)
 
     def guard(self, item: pytest.Item, policy: Policy, measure: Measure) -> Guarded:
         """Measure, judge, and measure again where the first answer is not enough."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -187,7 +186,7 @@ class GuardSession:
     def _policy(self, item: pytest.Item) -> Policy:
         case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
         policy = policy_of(item, case, self._device, compares=self._against is not None)
-        return replace(policy, good_pace=self._guarding.good_pace(item.nodeid, policy.limits))
+        return self._guarding.with_clear_paces(item.nodeid, policy)
 
     def _is_recorded(self, item: pytest.Item) -> bool:
         is_case = item.get_closest_marker("batchguard") is not None and getattr(item, "callspec", None) is not None

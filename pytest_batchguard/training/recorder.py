@@ -147,6 +147,7 @@ class Recorder:
             build_yardstick=self._build_yardstick,
             steps_at_once=self._steps_at_once,
             good_pace=self._plan.good_pace,
+            bad_pace=self._plan.bad_pace,
         )
 
     def _build_yardstick(self) -> Yardstick:

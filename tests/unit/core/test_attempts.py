@@ -36,20 +36,22 @@ def conclusion(*measurements, **limits):
     return several.conclude(judged, Limits(**limits))
 
 
-@pytest.mark.parametrize(("spread", "good"), [(None, 2.125), (0.25, 2.25)])
-def test_good_pace_is_the_one_up_to_which_one_attempt_is_enough(spread, good):
+@pytest.mark.parametrize(("spread", "good", "bad"), [(None, 2.125, 2.25), (0.25, 2.25, 2.5)])
+def test_clear_paces_need_one_attempt_only_or_breach_the_limit(spread, good, bad):
     accepted = baseline(throughput=throughput(2.0, spread=spread))
     limits = Limits(throughput_tolerance=0.125)
-    assert several.good_pace(accepted, limits, yardstick=1) == good
+    assert several.clear_paces(accepted, limits, yardstick=1) == (good, bad)
     assert not wants_another_attempt([judge(paced(good), accepted, limits)])
     assert wants_another_attempt([judge(paced(math.nextafter(good, 3)), accepted, limits)])
+    assert judge(paced(bad), accepted, limits).verdict is Verdict.PASSED
+    assert judge(paced(math.nextafter(bad, 3)), accepted, limits).verdict is Verdict.REGRESSED
 
 
 @pytest.mark.parametrize(
     "accepted", [None, baseline(throughput=None), baseline(throughput=throughput(yardstick=2))], ids=str
 )
 def test_any_pace_is_good_where_nothing_is_compared(accepted):
-    assert several.good_pace(accepted, Limits(), yardstick=1) == math.inf
+    assert several.clear_paces(accepted, Limits(), yardstick=1) == (math.inf, math.inf)
 
 
 @pytest.mark.parametrize("quantity", ["pace", "peak_memory", "min_throughput", "max_memory"])

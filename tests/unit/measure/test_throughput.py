@@ -73,9 +73,9 @@ class Scene:
         self.now += 64.0
         return self
 
-    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1, good_pace=0.0):
+    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1, **clear):
         tools = (self.clock, self.read_cpu, self.build_yardstick)
-        return ThroughputMeter(batch_size, warmup, steps, tolerance, *tools, steps_at_once, good_pace)
+        return ThroughputMeter(batch_size, warmup, steps, tolerance, *tools, steps_at_once, **clear)
 
     def synchronise(self):
         self.diary.append("sync")
@@ -174,6 +174,14 @@ def test_what_is_judged_finely_is_measured_for_longer(tolerance, count):
 def test_pace_that_is_known_to_be_good_is_measured_no_longer(good_pace, count):
     scene = Scene()
     meter = scene.meter(good_pace=good_pace)
+    scene.train(meter, lambda windows: 0.625 if windows % 2 else 0.5)
+    assert len(meter.figures().step_seconds) == count
+
+
+@pytest.mark.parametrize(("bad_pace", "count"), [(1.99, FEWEST_WINDOWS), (2.0, MOST_WINDOWS)])
+def test_pace_that_is_known_to_be_bad_is_measured_no_longer(bad_pace, count):
+    scene = Scene()
+    meter = scene.meter(bad_pace=bad_pace)
     scene.train(meter, lambda windows: 0.625 if windows % 2 else 0.5)
     assert len(meter.figures().step_seconds) == count
 

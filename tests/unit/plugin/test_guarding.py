@@ -62,14 +62,17 @@ def guard(processes, accepted=None, *, records=False, repeat_count=3, limits=Non
 # Judging
 
 
-def test_good_pace_is_that_of_the_baseline_and_none_where_it_is_recorded_or_there_is_no_baseline():
+def test_clear_paces_are_those_of_the_baseline_and_there_are_none_where_it_is_recorded():
     accepted = baseline(throughput=throughput(2.0, yardstick=yardstick.VERSION))
-    limits = Limits(throughput_tolerance=0.125)
+    policy = replace(POLICY, limits=Limits(throughput_tolerance=0.125))
 
-    def good(known, *, records=False):
-        return CaseGuarding(known, Stamp(), lambda _: records, 3).good_pace(NODE_ID, limits)
+    def clear(known, *, records=False):
+        changed = CaseGuarding(known, Stamp(), lambda _: records, 3).with_clear_paces(NODE_ID, policy)
+        return changed.good_pace, changed.bad_pace
 
-    assert (good({NODE_ID: accepted}), good({}), good({NODE_ID: accepted}, records=True)) == (2.125, math.inf, 0.0)
+    assert clear({NODE_ID: accepted}) == (2.125, 2.25)
+    assert clear({}) == (math.inf, math.inf)
+    assert clear({NODE_ID: accepted}, records=True) == (0.0, math.inf)
 
 
 def test_case_like_its_baseline_is_measured_once_and_passes():
