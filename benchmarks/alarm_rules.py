@@ -118,6 +118,7 @@ def rows(measured: Mapping[Key, Sequence[Measurement]]) -> Iterator[list[str]]:
             f"{slowdown:.0%}",
             f"{median(paces) / usual - 1:+.1%}",
             str(len(attempts)),
+            f"{fmean(_others_share(each) for each in attempts):.0%}",
             f"{stdev(rates) / fmean(rates):.1%}",
             f"{stdev(paces) / fmean(paces):.1%}",
             *(f"{share.alarms:.1%}" for share in shares.values()),
@@ -131,6 +132,7 @@ HEAD = (
     "planted",
     "median pace",
     "attempts",
+    "others had of the processor",
     "images/s vary by",
     "pace varies by",
     *(f"alarms: {name}" for name in RULES),
@@ -151,6 +153,11 @@ def named(measured: Mapping[Key, Sequence[Measurement]], key: Key) -> dict[str, 
             names_pipeline, names_model = "the input pipeline" in slower, "the model" in slower
             found["pipeline" if names_pipeline and not names_model else "both" if names_pipeline else "other"] += 1
     return {name: found[name] / found.total() for name in ("pipeline", "both", "other")}
+
+
+def _others_share(measurement: Measurement) -> float:
+    contention = measurement.throughput.contention if measurement.throughput else None
+    return contention.share if contention else 0.0
 
 
 def paces_of(attempts: Sequence[Measurement]) -> list[float]:
