@@ -16,6 +16,7 @@ MOST_ATTEMPTS = 3
 """Fresh measurements of one case before a verdict falls."""
 
 _ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
+_FINE = {Verdict.PASSED, Verdict.NO_BASELINE}
 _AGREEING = 2
 _SUSPICIOUS = 0.5
 
@@ -50,21 +51,22 @@ class Conclusion:
     judgement: Judgement
 
 
-def clear_paces(baseline: Baseline | None, limits: Limits, yardstick: int) -> tuple[float, float]:
-    """Return the pace up to which a case passes without being measured again, and the one above which it breaches.
+def good_pace(baseline: Baseline | None, limits: Limits, yardstick: int) -> float:
+    """Return the pace up to which a case passes without being measured again; infinite where nothing is compared.
 
-    Both are infinite where nothing is compared.
+    It is zero where the images per second are held against a limit of the marker, which takes a good figure of them.
 
     Args:
         baseline: What the case is held against; `None` where there is nothing.
         limits: The policy.
         yardstick: The version that the case's pace will be counted in.
     """
+    if limits.min_throughput is not None:
+        return 0.0
     accepted = baseline.throughput if baseline is not None else None
     if accepted is None or accepted.yardstick != yardstick:
-        return math.inf, math.inf
-    allowance = tolerated(limits.throughput_tolerance, accepted.spread)
-    return accepted.pace * (1 + _SUSPICIOUS * allowance), accepted.pace * (1 + allowance)
+        return math.inf
+    return accepted.pace * (1 + _SUSPICIOUS * tolerated(limits.throughput_tolerance, accepted.spread))
 
 
 def wants_another_attempt(judgements: Sequence[Judgement]) -> bool:
@@ -77,7 +79,7 @@ def wants_another_attempt(judgements: Sequence[Judgement]) -> bool:
     last = judgements[-1]
     if len(judgements) == 1:
         return _is_noisy_alarm(last) or (last.verdict is Verdict.PASSED and any(map(_is_suspicious, last.checks)))
-    noisy = _is_noisy_alarm(last) or last.verdict is Verdict.PASSED
+    noisy = _is_noisy_alarm(last) or last.verdict in _FINE
     return noisy and len(judgements) < MOST_ATTEMPTS and not _confirmed(judgements) and not _cleared(judgements)
 
 
@@ -90,12 +92,12 @@ def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
     """
     judgements = [attempt.judgement for attempt in attempts]
     last = judgements[-1]
-    if len(attempts) == 1 or not (_is_noisy_alarm(last) or last.verdict is Verdict.PASSED):
+    if len(attempts) == 1 or not (_is_noisy_alarm(last) or last.verdict in _FINE):
         return _standing(attempts, len(attempts) - 1)
     confirmed, cleared = _confirmed(judgements), _cleared(judgements)
     for place in reversed(range(len(attempts))):
         is_confirmed = bool(confirmed & _regressed_quantities(judgements[place]))
-        if is_confirmed or (not confirmed and cleared and judgements[place].verdict is Verdict.PASSED):
+        if is_confirmed or (not confirmed and cleared and judgements[place].verdict in _FINE):
             return _standing(attempts, place)
     place, measurement = taken_together([attempt.measurement for attempt in attempts])
     return Conclusion(place, measurement, judge(measurement, attempts[place].baseline, limits))
@@ -149,7 +151,7 @@ def _is_suspicious(check: Check) -> bool:
 
 
 def _cleared(judgements: Sequence[Judgement]) -> bool:
-    return sum(judgement.verdict is Verdict.PASSED for judgement in judgements) >= _AGREEING
+    return sum(judgement.verdict in _FINE for judgement in judgements) >= _AGREEING
 
 
 def _confirmed(judgements: Sequence[Judgement]) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +48,6 @@ class Plan:
         throughput_tolerance: How much slower than its baseline the case may be; the finer, the longer is measured.
         good_pace: Measuring may end as soon as the pace is known to be no worse. Zero where its figure is wanted, and
             infinite where nothing is held against it.
-        bad_pace: Measuring may end as soon as the pace is known to be worse.
         budget_bytes: What the allocator may hand out; `None` for all there is.
         memory: What the memory pass found, so that the test sees one whole measurement.
         answers: Whether it trains beside another process, a window of steps whenever its parent asks.
@@ -67,7 +65,6 @@ class Plan:
     seed: int
     throughput_tolerance: float
     good_pace: float = 0.0
-    bad_pace: float = math.inf
     budget_bytes: int | None = None
     memory: MemoryFigures | None = None
     answers: bool = False

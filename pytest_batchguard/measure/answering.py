@@ -92,7 +92,7 @@ class AnsweringMeter:
         now = self.clock()
         self._step_seconds = (now - self._last_end) / self.steps_at_once
         self._last_end = now
-        if self._seen >= max(self.warmup, 2):
+        if self._seen >= self.warmup and not math.isnan(self._step_seconds):
             self._is_warm = True
             self._await_question({"kind": "ready"})
 

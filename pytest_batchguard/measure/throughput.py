@@ -64,7 +64,6 @@ class ThroughputMeter:
         build_yardstick: Builds the yardstick when the warm-up has ended; timed before, between and after the windows.
         steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
         good_pace: Measuring may end as soon as the pace is known to be no worse; see `Plan`.
-        bad_pace: The same where it is known to be worse.
     """
 
     batch_size: int
@@ -76,7 +75,6 @@ class ThroughputMeter:
     build_yardstick: Callable[[], Yardstick]
     steps_at_once: int = 1
     good_pace: float = 0.0
-    bad_pace: float = math.inf
     _seen: int = 0
     _last_end: float = math.nan
     _step_seconds: float = math.nan
@@ -128,8 +126,8 @@ class ThroughputMeter:
 
     @property
     def step_seconds(self) -> float | None:
-        """Mean seconds a step in the windows; `None` before there is one."""
-        return fmean(self._windows) if self._windows else None
+        """Seconds a step in the windows that count, their median; `None` before there is one."""
+        return median(self._windows[place] for place in self._judged()) if self._windows else None
 
     def figures(self) -> ThroughputFigures:
         """Return what the windows yielded; call it when `step_ended` has returned true."""
@@ -158,10 +156,11 @@ class ThroughputMeter:
         now = self.clock()
         self._step_seconds = (now - self._last_end) / self.steps_at_once
         self._last_end = now
-        if not math.isnan(self._step_seconds):
-            self._fastest = min(self._fastest, self._step_seconds)
+        if math.isnan(self._step_seconds):  # the first: nobody saw it begin
+            return
+        self._fastest = min(self._fastest, self._step_seconds)
         has_settled = self._step_seconds <= SETTLED * self._fastest or self._seen >= LONGEST_WARMUP * self.warmup
-        if self._seen >= self.warmup and (has_settled or math.isnan(self._step_seconds)):
+        if self._seen >= self.warmup and has_settled:
             self._plan_windows()
             self._pause()
             self._measuring_since = self.clock()
@@ -182,8 +181,7 @@ class ThroughputMeter:
             return False
         paces = [self._paces()[place] for place in self._judged()]
         low, high = median_interval(paces)
-        is_clear = high <= self.good_pace or low > self.bad_pace
-        return is_clear or (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
+        return high <= self.good_pace or (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
 
     @property
     def _fewest(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_batchguard.core.attempts import clear_paces
+from pytest_batchguard.core.attempts import good_pace
 from pytest_batchguard.core.model import Baseline, Device, Measurement, ThroughputFigures
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.errors import IsolationError
@@ -24,6 +24,7 @@ from pytest_batchguard.plugin.reports import has_failed
 from pytest_batchguard.plugin.runner import CaseRunner
 from pytest_batchguard.storage.checkout import Checkout
 
+_NEVER_TRAINED = "it never trained"
 _LIST_ENTRY = "pytest_batchguard.plugin.child:list_cases"
 _AS_FAST = Baseline(throughput=ThroughputFigures(images_per_second=1.0, pace=1.0, yardstick=yardstick.VERSION))
 """What the head's pace is held against: it is counted in steps of the base."""
@@ -74,12 +75,12 @@ class Against:
             answers=True,
         )
         beside = _Beside(self._runner, self._runner.job(item, plan, self._checkout), self._kind, policy.timeout_seconds)
-        good, bad = clear_paces(_AS_FAST, policy.limits, yardstick.VERSION)
-        attempt = self._runner.measure(item, replace(policy, good_pace=good, bad_pace=bad), beside.start)
+        compared = replace(policy, good_pace=good_pace(_AS_FAST, policy.limits, yardstick.VERSION))
+        attempt = self._runner.measure(item, compared, beside.start)
         base, head = beside.attempt, attempt.measurement
         if not beside.problem and (head is None or head.failure is not None):
             return attempt
-        problem = beside.problem or _problem(base)
+        problem = _problem(base, beside.problem or _NEVER_TRAINED) or beside.problem
         if problem:
             return self._alone(item, policy, problem)
         if head is not None and base.measurement is not None:
@@ -179,8 +180,13 @@ def _nobody() -> Any:
     raise IsolationError("the base takes turns with nobody but the head")
 
 
-def _problem(base: Attempt) -> str:
-    """Return why the base did not train, or an empty text."""
+def _problem(base: Attempt, otherwise: str = _NEVER_TRAINED) -> str:
+    """Return why the base did not train, or an empty text.
+
+    Args:
+        base: What it said.
+        otherwise: The reason where it said none.
+    """
     if base.foreign_modules:
         return (
             f"it imported {base.foreign_modules[0]} from the tree under test, not its own; set pytest's `pythonpath` "
@@ -191,7 +197,7 @@ def _problem(base: Attempt) -> str:
     failed = next((report for report in base.reports if has_failed(report)), None)
     if failed is not None:
         return str(failed.longrepr).strip().splitlines()[-1]
-    return "" if base.measurement is not None else "it never trained"
+    return "" if base.measurement is not None else otherwise
 
 
 def _baseline(base: Measurement, head: Measurement) -> Baseline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -97,7 +98,9 @@ class Conversation:
             self.phase = f"in the {message['phase']} pass, step {message['step']}"
             self._show_progress(message)
         elif kind == "yardstick":
-            child.channel.sendall(messages.encode(self._time_yardstick(child, message)))
+            answer = self._time_yardstick(child, message)
+            with contextlib.suppress(OSError):  # it has died meanwhile, which its end will tell
+                child.channel.sendall(messages.encode(answer))
         elif kind == "report":
             self.attempt.reports.append(self._report(message["report"]))
         elif kind == "measurement":

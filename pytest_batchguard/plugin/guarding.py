@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pytest_batchguard.core.attempts import Attempted, clear_paces, conclude, wants_another_attempt
+from pytest_batchguard.core.attempts import Attempted, conclude, good_pace, wants_another_attempt
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import (
     Baseline,
@@ -15,6 +15,7 @@ from pytest_batchguard.core.model import (
     Failure,
     FailureKind,
     Judgement,
+    Limits,
     Measurement,
     Verdict,
 )
@@ -48,13 +49,10 @@ class CaseGuarding:
     repeat_count: int
     recordings: dict[str, Recording] = field(default_factory=dict)
 
-    def with_clear_paces(self, node_id: str, policy: Policy) -> Policy:
-        """Return the policy of a case with the paces that leave no doubt; where it is to be recorded, none do."""
+    def good_pace(self, node_id: str, limits: Limits) -> float:
+        """Return the pace with which a case passes at once; zero where it is to be recorded."""
         baseline = self.accepted.get(node_id)
-        if self.records(baseline):
-            return policy
-        good, bad = clear_paces(baseline, policy.limits, yardstick.VERSION)
-        return replace(policy, good_pace=good, bad_pace=bad)
+        return 0.0 if self.records(baseline) else good_pace(baseline, limits, yardstick.VERSION)
 
     def guard(self, item: pytest.Item, policy: Policy, measure: Measure) -> Guarded:
         """Measure, judge, and measure again where the first answer is not enough."""
@@ -72,6 +70,8 @@ class CaseGuarding:
                 if not attempted:
                     return Guarded(attempt, None)
                 break  # it skipped itself this time; what it said before stands
+            if attempted and attempt.base_problem and attempt.measurement.failure is None:
+                break  # the base failed this time; what was said before stands
             attempts.append(attempt)
             held_against = attempt.base or baseline
             judgement = _with_reason(judge(attempt.measurement, held_against, policy.limits), attempt.base_problem)

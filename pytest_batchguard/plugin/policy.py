@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +31,6 @@ class Policy:
         seed: Set before the model is built.
         timeout_seconds: For each process of the case.
         good_pace: With which it passes at once; see `Plan`.
-        bad_pace: Above which it breaches its limit.
     """
 
     case: Case
@@ -42,7 +40,6 @@ class Policy:
     seed: int
     timeout_seconds: float
     good_pace: float = 0.0
-    bad_pace: float = math.inf
 
     def plan(self, kind: Pass, device: Device) -> Plan:
         """Return what a process of this case has to do."""
@@ -56,7 +53,6 @@ class Policy:
             self.seed,
             limits.throughput_tolerance,
             self.good_pace,
-            self.bad_pace,
             limits.memory_budget,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,7 @@ class GuardSession:
         self._reference = self._option("batchguard_against")
         if self._reference is not None:
             self._check_comparison()
+        self._check_recording()
         if self._writes:
             baselines.check_writable(directory)
         json_name = self._option("batchguard_json")
@@ -186,11 +188,17 @@ class GuardSession:
     def _policy(self, item: pytest.Item) -> Policy:
         case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
         policy = policy_of(item, case, self._device, compares=self._against is not None)
-        return self._guarding.with_clear_paces(item.nodeid, policy)
+        return replace(policy, good_pace=self._guarding.good_pace(item.nodeid, policy.limits))
 
     def _is_recorded(self, item: pytest.Item) -> bool:
         is_case = item.get_closest_marker("batchguard") is not None and getattr(item, "callspec", None) is not None
         return is_case and self._records(self._file.cases.get(item.nodeid))
+
+    def _check_recording(self) -> None:
+        for name in ("batchguard_update", "batchguard_update_new"):
+            if self._option(name) and in_process.wanted(self._config):
+                source = options.source(self._config, name)
+                raise ConfigurationError(f"{source}: baselines want fresh processes; leave --pdb and --trace out")
 
     def _check_comparison(self) -> None:
         source = options.source(self._config, "batchguard_against")

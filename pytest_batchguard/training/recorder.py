@@ -117,7 +117,7 @@ class Recorder:
 
     @property
     def step_seconds(self) -> float | None:
-        """Mean seconds a step in the windows; `None` where there were none."""
+        """Seconds a step in the windows; `None` where there were none."""
         return self._throughput.step_seconds if self._throughput else None
 
     def _throughput_figures(self) -> ThroughputFigures | None:
@@ -147,7 +147,6 @@ class Recorder:
             build_yardstick=self._build_yardstick,
             steps_at_once=self._steps_at_once,
             good_pace=self._plan.good_pace,
-            bad_pace=self._plan.bad_pace,
         )
 
     def _build_yardstick(self) -> Yardstick:

@@ -91,6 +91,11 @@ def test_required_gpu_that_is_not_there_ends_the_run(pytester, given):
     assert_refused(pytester, ["--batchguard", *given], "*require*gpu: found *; a GPU is needed")
 
 
+@pytest.mark.parametrize("flag", ["--batchguard-update", "--batchguard-update-new"])
+def test_recording_in_pytests_own_process_is_refused(pytester, flag):
+    assert_refused(pytester, [flag, "--pdb"], f"{flag}: baselines want fresh processes; leave --pdb and --trace out")
+
+
 @pytest.mark.parametrize("flag", KINDS_OF_WRITING)
 def test_folder_of_baselines_below_a_file_is_refused_before_anything_is_trained(pytester, flag):
     pytester.makefile(".txt", notes="a regular file")

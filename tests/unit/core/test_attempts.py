@@ -36,22 +36,24 @@ def conclusion(*measurements, **limits):
     return several.conclude(judged, Limits(**limits))
 
 
-@pytest.mark.parametrize(("spread", "good", "bad"), [(None, 2.125, 2.25), (0.25, 2.25, 2.5)])
-def test_clear_paces_need_one_attempt_only_or_breach_the_limit(spread, good, bad):
+@pytest.mark.parametrize(("spread", "good"), [(None, 2.125), (0.25, 2.25)])
+def test_good_pace_is_the_one_up_to_which_one_attempt_is_enough(spread, good):
     accepted = baseline(throughput=throughput(2.0, spread=spread))
     limits = Limits(throughput_tolerance=0.125)
-    assert several.clear_paces(accepted, limits, yardstick=1) == (good, bad)
+    assert several.good_pace(accepted, limits, yardstick=1) == good
     assert not wants_another_attempt([judge(paced(good), accepted, limits)])
     assert wants_another_attempt([judge(paced(math.nextafter(good, 3)), accepted, limits)])
-    assert judge(paced(bad), accepted, limits).verdict is Verdict.PASSED
-    assert judge(paced(math.nextafter(bad, 3)), accepted, limits).verdict is Verdict.REGRESSED
+
+
+def test_no_pace_is_good_enough_to_end_early_where_images_per_second_are_judged():
+    assert several.good_pace(None, Limits(min_throughput=100.0), yardstick=1) == 0.0
 
 
 @pytest.mark.parametrize(
     "accepted", [None, baseline(throughput=None), baseline(throughput=throughput(yardstick=2))], ids=str
 )
 def test_any_pace_is_good_where_nothing_is_compared(accepted):
-    assert several.clear_paces(accepted, Limits(), yardstick=1) == (math.inf, math.inf)
+    assert several.good_pace(accepted, Limits(), yardstick=1) == math.inf
 
 
 @pytest.mark.parametrize("quantity", ["pace", "peak_memory", "min_throughput", "max_memory"])
@@ -204,6 +206,14 @@ def test_attempt_that_broke_ends_it():
 
 def test_case_that_passes_at_once_is_that():
     assert conclude([PASSED]) is PASSED
+
+
+def test_limit_of_the_marker_without_baseline_is_decided_by_two_of_three_too():
+    slow = Judgement(Verdict.REGRESSED, (Check("min_throughput", 90, 100, Verdict.REGRESSED),))
+    fine = Judgement(Verdict.NO_BASELINE)
+    assert wants_another_attempt([slow, fine])
+    assert conclude([slow, fine, fine]) is fine
+    assert conclude([slow, fine, slow]) is slow
 
 
 def test_two_attempts_that_breach_different_limits_want_a_third():

@@ -28,9 +28,9 @@ class Parent:
         """Return times of one core, a quarter of them stolen."""
         return CpuTimes(self.now, 0.0, self.now / 4, self.now * 3 / 4)
 
-    def train(self, *, warmup=3, steps=4, step_seconds=STEP, first_after_pause=STEP):
+    def train(self, *, warmup=3, steps=4, step_seconds=STEP, first_after_pause=STEP, steps_at_once=1):
         """Train to the end, at most 1,000 steps; return the meter."""
-        meter = AnsweringMeter(8, warmup, steps, self.ask, lambda: self.now, self.read_cpu)
+        meter = AnsweringMeter(8, warmup, steps, self.ask, lambda: self.now, self.read_cpu, steps_at_once)
         for _ in range(1000):
             before = len(self.readings)
             self.steps += 1
@@ -49,6 +49,13 @@ def test_it_is_ready_after_the_warm_up_and_answers_every_question():
     parent.train()
     assert [reading["kind"] for reading in parent.readings] == ["ready", "reading", "reading"]
     assert [reading["seconds"] for reading in parent.readings[1:]] == [STEP, STEP]
+
+
+def test_warm_up_lasts_until_the_length_of_a_step_is_known():
+    parent = Parent(1.0)
+    parent.train(warmup=5, steps_at_once=8, step_seconds=8 * STEP, first_after_pause=8 * STEP)
+    assert parent.synchronised_at[:2] == [1, 2]
+    assert [reading["seconds"] for reading in parent.readings[1:]] == [STEP]
 
 
 def test_share_of_the_processor_that_others_had_in_a_window_is_told():

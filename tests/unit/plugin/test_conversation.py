@@ -99,6 +99,13 @@ def test_yardstick_is_started_once_and_answers_whoever_asks(child):
     assert yardstick.started == 1
 
 
+def test_child_that_died_while_the_yardstick_had_its_turn_gets_no_answer_and_ends_nothing(child):
+    yardstick = Yardstick()
+    child.theirs.close()
+    conversation(yardstick).take(child, QUESTION)
+    assert yardstick.asked == 1
+
+
 def test_yardstick_that_nobody_asked_for_is_neither_started_nor_closed(child):
     yardstick = Yardstick()
     talk = conversation(yardstick)

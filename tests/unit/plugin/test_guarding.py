@@ -62,17 +62,14 @@ def guard(processes, accepted=None, *, records=False, repeat_count=3, limits=Non
 # Judging
 
 
-def test_clear_paces_are_those_of_the_baseline_and_there_are_none_where_it_is_recorded():
+def test_good_pace_is_that_of_the_baseline_and_none_where_it_is_recorded_or_there_is_no_baseline():
     accepted = baseline(throughput=throughput(2.0, yardstick=yardstick.VERSION))
-    policy = replace(POLICY, limits=Limits(throughput_tolerance=0.125))
+    limits = Limits(throughput_tolerance=0.125)
 
-    def clear(known, *, records=False):
-        changed = CaseGuarding(known, Stamp(), lambda _: records, 3).with_clear_paces(NODE_ID, policy)
-        return changed.good_pace, changed.bad_pace
+    def good(known, *, records=False):
+        return CaseGuarding(known, Stamp(), lambda _: records, 3).good_pace(NODE_ID, limits)
 
-    assert clear({NODE_ID: accepted}) == (2.125, 2.25)
-    assert clear({}) == (math.inf, math.inf)
-    assert clear({NODE_ID: accepted}, records=True) == (0.0, math.inf)
+    assert (good({NODE_ID: accepted}), good({}), good({NODE_ID: accepted}, records=True)) == (2.125, math.inf, 0.0)
 
 
 def test_case_like_its_baseline_is_measured_once_and_passes():
@@ -126,6 +123,13 @@ def test_alarm_stands_where_the_case_skips_itself_when_it_is_measured_again():
     guarded = guard(processes, baseline())
     assert (guarded.result.judgement.verdict, processes.count) == (Verdict.REGRESSED, 2)
     assert guarded.result.measurement == replace(SLOW, provenance=guarded.result.measurement.provenance)
+
+
+def test_alarm_stands_where_the_base_fails_when_it_is_measured_again():
+    lonely = Attempt([report()], FINE, base_problem="broken base: gone")
+    first = Attempt([report()], SLOW, base=baseline())
+    result = guard(Processes(first, lonely)).result
+    assert (result.judgement.verdict, len(result.attempts)) == (Verdict.REGRESSED, 1)
 
 
 def test_loss_is_not_measured_again():
