@@ -91,7 +91,7 @@ def train_standard(case: Case, link: Any) -> None:
     seconds = 0.0
     while True:
         link.ask({"kind": "answer", "seconds": seconds})
-        seconds = yardstick.seconds(READING_SECONDS)
+        seconds = yardstick.read(READING_SECONDS).seconds
 
 
 def _windows(keras: Any, model: Any, link: Any) -> Any:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Pack what a GPU host that reaches no package index needs to train: TensorFlow's GPU build, the CUDA 12 libraries that
-# it must have, and what the plugin imports, in parts small enough to carry one by one.
+# Pack what a GPU machine without internet access needs to train: TensorFlow's GPU build, the CUDA 12 libraries that it
+# must have, and what the plugin imports, in parts of a size of your choice.
 #
 #   benchmarks/gpu/pack.sh DEST [PART_MIB]        e.g. benchmarks/gpu/pack.sh .gpu 58
 #

@@ -137,7 +137,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def _add_ini(parser: pytest.Parser, option: Option) -> None:
-    text = f"{option.help} (ini key of {option.flag})".replace("%%", "%")
+    flag = f" (ini key of {option.flag})" if option.has_flag else ""
+    text = f"{option.help}{flag}".replace("%%", "%")
     try:
         # pytest's native TOML table may then say 20 as well as "20"; what is read is text all the same.
         parser.addini(option.name, text, type=str | bool | int | float, default=None)

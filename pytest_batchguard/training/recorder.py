@@ -85,7 +85,8 @@ class Recorder:
                 f"the data ended after {self._steps_seen} steps, {wanted}; a generator cannot be repeated: pass a "
                 "tf.data.Dataset, a PyDataset or arrays"
             )
-        self._read_peak()
+        if not self._peaks:  # or it was read before the yardstick's memory joined the training's
+            self._read_peak()
         self._held_bytes = self._memory.read_held() if self._memory is not None else None
         self._thermally_limited = runtime.thermally_limited(self._plan)
 
