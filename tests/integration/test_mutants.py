@@ -16,11 +16,11 @@ SAMPLE_PROJECT = Path(__file__).parents[2] / "sample_project"
 SMALL_CASE = "tests/test_training_guard.py::test_classifier_trains_at_32[b64-32x32]"
 ROUGHLY = ("--batchguard", "--batchguard-throughput-tolerance", "100%")
 """For changes that are not about speed, whose measuring then ends early."""
-LOOSELY = ("--batchguard-throughput-tolerance", "25%")
-"""The same where speed is judged and the change is large."""
+LOOSELY = ("--batchguard-throughput-tolerance", "49%")
+"""The same where speed is judged: the tests beside these are busy neighbours, and the planted change is far larger."""
 SLOW_AUGMENTATION = """
     def augment(images, labels):
-        noise = tf.random.normal((700, 700))
+        noise = tf.random.normal((1100, 1100))
         return images + 1e-9 * tf.reduce_mean(noise @ noise @ noise), labels
 
     return digits.map(augment)
