@@ -6,7 +6,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median, stdev
 
@@ -14,6 +14,7 @@ from pytest_batchguard.core.attempts import Attempted, conclude, wants_another_a
 from pytest_batchguard.core.explain import explain_slowdown
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Limits, Measurement, Verdict
+from pytest_batchguard.core.noise import MOST_ATTEMPTS
 from pytest_batchguard.core.repeats import combine
 
 REPEATS = 5
@@ -37,10 +38,23 @@ def _guard(attempts: Sequence[Measurement], baseline: Baseline, tolerance: float
     limits = Limits(throughput_tolerance=tolerance)
     attempted: list[Attempted] = []
     for attempt in attempts:
-        attempted.append(Attempted(attempt, baseline, judge(attempt, baseline, limits)))
-        if not wants_another_attempt([each.judgement for each in attempted]):
+        counted = _counted_as(baseline, attempt)
+        attempted.append(Attempted(counted, baseline, judge(counted, baseline, limits)))
+        if not wants_another_attempt(attempted, limits):
             break
     return conclude(attempted, limits).judgement.verdict
+
+
+def _counted_as(baseline: Baseline, attempt: Measurement) -> Measurement:
+    """Return the attempt with its pace counted in the baseline's mix, as it is where the baseline is known before."""
+    throughput = attempt.throughput
+    if throughput is None or baseline.throughput is None:
+        return attempt
+    mix = baseline.throughput.mix
+    factor = throughput.pace_in(mix) / throughput.pace
+    low, high = ((end or throughput.pace) * factor for end in (throughput.pace_low, throughput.pace_high))
+    counted = replace(throughput, pace=throughput.pace * factor, mix=mix, pace_low=low, pace_high=high)
+    return replace(attempt, throughput=counted)
 
 
 def _simple(figure: Callable[[Sequence[float]], float]) -> Rule:
@@ -100,17 +114,18 @@ def judged(measured: Mapping[Key, Sequence[Measurement]], key: Key, rule: Rule, 
 
 
 def _runs(attempts: Sequence[Measurement]) -> Iterator[list[Measurement]]:
-    """Yield three attempts in a row for each, the first following the last."""
+    """Yield five attempts in a row for each, the first following the last."""
     for place in range(len(attempts)):
-        yield list(itertools.islice(itertools.cycle(attempts), place, place + 3))
+        yield list(itertools.islice(itertools.cycle(attempts), place, place + MOST_ATTEMPTS))
 
 
 def rows(measured: Mapping[Key, Sequence[Measurement]]) -> Iterator[list[str]]:
     """Yield a row for each key: what was planted and seen, what varied, what each rule said."""
     for key, attempts in sorted(measured.items()):
         case, condition, slowdown = key
-        paces, rates = paces_of(attempts), rates_of(attempts)
-        usual = median(paces_of(measured[case, QUIET, 0.0]))
+        unchanged = combine(measured[case, QUIET, 0.0])
+        paces, rates = paces_of(attempts, unchanged), rates_of(attempts)
+        usual = median(paces_of(measured[case, QUIET, 0.0], unchanged))
         shares = {name: judged(measured, key, rule, DEFAULT_TOLERANCE) for name, rule in RULES.items()}
         yield [
             case,
@@ -148,7 +163,8 @@ def named(measured: Mapping[Key, Sequence[Measurement]], key: Key) -> dict[str, 
     for attempt in measured[key]:
         others = [each for each in measured[case, QUIET, 0.0] if each is not attempt]
         for _ in range(BASELINES):
-            said = explain_slowdown(combine(chance.sample(others, REPEATS)), attempt)
+            baseline = combine(chance.sample(others, REPEATS))
+            said = explain_slowdown(baseline, _counted_as(baseline, attempt))
             slower = said.partition(" became slower")[0] if " became slower" in said else ""
             names_pipeline, names_model = "the input pipeline" in slower, "the model" in slower
             found["pipeline" if names_pipeline and not names_model else "both" if names_pipeline else "other"] += 1
@@ -160,9 +176,10 @@ def _others_share(measurement: Measurement) -> float:
     return contention.share if contention else 0.0
 
 
-def paces_of(attempts: Sequence[Measurement]) -> list[float]:
-    """Return the pace of each attempt."""
-    return [each.throughput.pace for each in attempts if each.throughput]
+def paces_of(attempts: Sequence[Measurement], baseline: Baseline) -> list[float]:
+    """Return the pace of each attempt, counted as the baseline's is."""
+    counted = [_counted_as(baseline, attempt).throughput for attempt in attempts]
+    return [each.pace for each in counted if each]
 
 
 def rates_of(attempts: Sequence[Measurement]) -> list[float]:

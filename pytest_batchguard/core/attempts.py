@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from pytest_batchguard.core.judge import judge, tolerated
+from pytest_batchguard.core.figures import MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Check, Judgement, Limits, Measurement, Verdict
+from pytest_batchguard.core.noise import MOST_ATTEMPTS, middle, tolerated
 from pytest_batchguard.core.quantities import NOISY_QUANTITIES
 
-MOST_ATTEMPTS = 3
-"""Fresh measurements of one case before a verdict falls."""
+FEWEST_TO_FAIL = 3
+"""Attempts behind every pace that is called regressed."""
 
 _ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
 _FINE = {Verdict.PASSED, Verdict.NO_BASELINE}
@@ -66,77 +67,81 @@ def good_pace(baseline: Baseline | None, limits: Limits, yardstick: int) -> floa
     accepted = baseline.throughput if baseline is not None else None
     if accepted is None or accepted.yardstick != yardstick:
         return math.inf
-    return accepted.pace * (1 + _SUSPICIOUS * tolerated(limits.throughput_tolerance, accepted.spread))
+    return accepted.pace * (1 + _SUSPICIOUS * tolerated(limits.throughput_tolerance, accepted))
 
 
-def wants_another_attempt(judgements: Sequence[Judgement]) -> bool:
+def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool:
     """Return whether a fresh process should measure the case again before a verdict falls.
 
-    The majority of three attempts decides: the median of three figures errs less than one of them, in either
-    direction. So not only a breach is measured again, but also a pace that has used up half of what is tolerated.
-    Two attempts that agree are enough. The loss of a seeded run does not change by trying.
+    Not only a breach is measured again, but also a pace that has used up half of what is tolerated, or is known too
+    poorly. It takes `FEWEST_TO_FAIL` attempts, judged together, to call a pace regressed, and two that agree on any
+    other limit. The loss of a seeded run does not change by trying.
     """
-    last = judgements[-1]
-    if len(judgements) == 1:
-        return _is_noisy_alarm(last) or (last.verdict is Verdict.PASSED and any(map(_is_suspicious, last.checks)))
-    noisy = _is_noisy_alarm(last) or last.verdict in _FINE
-    return noisy and len(judgements) < MOST_ATTEMPTS and not _confirmed(judgements) and not _cleared(judgements)
+    if _stands(attempts) or len(attempts) == MOST_ATTEMPTS:
+        return False
+    together = conclude(attempts, limits).judgement
+    return _disagree(attempts) or any(_is_open(check, len(attempts)) for check in together.checks)
 
 
 def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
-    """Return what all attempts at a case, at least one, come to together.
+    """Return what all attempts at a case, at least one, come to together: judged as one measurement.
 
-    It is `regressed` where two attempts breached the same limit and `passed` where two breached none. Where no two
-    agree, because each for itself is known too poorly, they are judged as one measurement; see `taken_together`.
     What is not measured again stands as it is.
     """
-    judgements = [attempt.judgement for attempt in attempts]
-    last = judgements[-1]
-    if len(attempts) == 1 or not (_is_noisy_alarm(last) or last.verdict in _FINE):
-        return _standing(attempts, len(attempts) - 1)
-    confirmed, cleared = _confirmed(judgements), _cleared(judgements)
-    for place in reversed(range(len(attempts))):
-        is_confirmed = bool(confirmed & _regressed_quantities(judgements[place]))
-        if is_confirmed or (not confirmed and cleared and judgements[place].verdict in _FINE):
-            return _standing(attempts, place)
+    if _stands(attempts):
+        return Conclusion(len(attempts) - 1, attempts[-1].measurement, attempts[-1].judgement)
     place, measurement = taken_together([attempt.measurement for attempt in attempts])
     return Conclusion(place, measurement, judge(measurement, attempts[place].baseline, limits))
 
 
 def taken_together(measurements: Sequence[Measurement]) -> tuple[int, Measurement]:
-    """Return the place of the measurement with the middle pace, and that one with the figures of all.
+    """Return the place of the measurement that is nearest to the middle pace, and that one with the figures of all.
 
-    Peak, pace and images per second are medians. The interval of the pace reaches as far as theirs on average,
-    divided by the square root of their number, since they are independent.
+    Peak and images per second are medians, the pace is the middle of all; its interval reaches as far as theirs on
+    average, divided by the square root of their number, since they are independent.
     """
-    order = sorted(range(len(measurements)), key=lambda place: _pace(measurements[place]))
-    place = order[len(order) // 2]
-    middle = measurements[place]
-    memory = middle.memory
-    if memory is not None:
-        peaks = [each.memory.peak_bytes for each in measurements if each.memory is not None]
-        memory = replace(memory, peak_bytes=int(median(peaks)))
-    throughput = middle.throughput
-    if throughput is not None:
-        figures = [each.throughput for each in measurements if each.throughput is not None]
-        shrink = math.sqrt(len(figures))
-        below = fmean(each.pace - (each.pace if each.pace_low is None else each.pace_low) for each in figures)
-        above = fmean((each.pace if each.pace_high is None else each.pace_high) - each.pace for each in figures)
-        throughput = replace(
-            throughput,
-            pace_low=throughput.pace - below / shrink,
-            pace_high=throughput.pace + above / shrink,
-            images_per_second=median(each.images_per_second for each in figures),
-        )
-    return place, replace(middle, memory=memory, throughput=throughput)
+    figures = [each.throughput for each in measurements if each.throughput is not None]
+    pace = middle([each.pace for each in figures]) if figures else 0.0
+    distances = [abs(math.log(_pace(each) / pace)) if each.throughput else math.inf for each in measurements]
+    place = distances.index(min(distances))
+    nearest = measurements[place]
+    peaks = [each.memory for each in measurements if each.memory is not None]
+    return place, replace(
+        nearest,
+        memory=replace(nearest.memory, peak_bytes=_median_peak(peaks)) if nearest.memory else None,
+        throughput=_throughput_together(nearest.throughput, pace, figures) if nearest.throughput else None,
+    )
 
 
-def _standing(attempts: Sequence[Attempted], place: int) -> Conclusion:
-    return Conclusion(place, attempts[place].measurement, attempts[place].judgement)
+def _median_peak(peaks: Sequence[MemoryFigures]) -> int:
+    return int(median(each.peak_bytes for each in peaks))
+
+
+def _throughput_together(
+    nearest: ThroughputFigures, pace: float, figures: Sequence[ThroughputFigures]
+) -> ThroughputFigures:
+    if len(figures) == 1:
+        return nearest
+    shrink = math.sqrt(len(figures))
+    below = fmean(each.pace - (each.pace if each.pace_low is None else each.pace_low) for each in figures)
+    above = fmean((each.pace if each.pace_high is None else each.pace_high) - each.pace for each in figures)
+    return replace(
+        nearest,
+        pace=pace,
+        pace_low=pace - below / shrink,
+        pace_high=pace + above / shrink,
+        images_per_second=median(each.images_per_second for each in figures),
+        runs=tuple(each.pace for each in figures),
+    )
+
+
+def _stands(attempts: Sequence[Attempted]) -> bool:
+    """Return whether the last attempt says what does not change by trying."""
+    return not (_is_noisy_alarm(attempts[-1].judgement) or attempts[-1].judgement.verdict in _FINE)
 
 
 def _pace(measurement: Measurement) -> float:
-    return measurement.throughput.pace if measurement.throughput is not None else 0.0
+    return measurement.throughput.pace if measurement.throughput is not None else math.inf
 
 
 def _is_noisy_alarm(judgement: Judgement) -> bool:
@@ -144,20 +149,25 @@ def _is_noisy_alarm(judgement: Judgement) -> bool:
     return judgement.verdict in _ALARMS and noisy
 
 
-def _is_suspicious(check: Check) -> bool:
+def _is_open(check: Check, attempts: int) -> bool:
+    """Return whether the pace of all attempts together may still become another verdict."""
     if check.quantity != "pace" or check.baseline is None or check.allowance is None:
         return False
-    return check.measured > check.baseline * (1 + _SUSPICIOUS * check.allowance)
+    if check.verdict is Verdict.REGRESSED:
+        return attempts < FEWEST_TO_FAIL
+    is_suspicious = check.measured > check.baseline * (1 + _SUSPICIOUS * check.allowance)
+    return is_suspicious or check.verdict is Verdict.INCONCLUSIVE
 
 
-def _cleared(judgements: Sequence[Judgement]) -> bool:
-    return sum(judgement.verdict in _FINE for judgement in judgements) >= _AGREEING
+def _disagree(attempts: Sequence[Attempted]) -> bool:
+    """Return whether a limit other than the pace's was breached, and neither twice nor kept twice."""
+    breached = [_breached(attempt.judgement) for attempt in attempts]
+    return any(
+        0 < sum(quantity in each for each in breached) < _AGREEING
+        and sum(quantity not in each for each in breached) < _AGREEING
+        for quantity in set().union(*breached)
+    )
 
 
-def _confirmed(judgements: Sequence[Judgement]) -> set[str]:
-    counts = Counter(quantity for judgement in judgements for quantity in _regressed_quantities(judgement))
-    return {quantity for quantity, count in counts.items() if count >= _AGREEING}
-
-
-def _regressed_quantities(judgement: Judgement) -> set[str]:
-    return {check.quantity for check in judgement.checks if check.verdict is Verdict.REGRESSED}
+def _breached(judgement: Judgement) -> set[str]:
+    return {check.quantity for check in judgement.breaches if check.quantity != "pace"}

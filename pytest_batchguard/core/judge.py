@@ -10,18 +10,9 @@ import math
 from collections.abc import Iterator
 
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
-from pytest_batchguard.core.model import (
-    INPUT_BOUND,
-    Baseline,
-    Check,
-    Failure,
-    FailureKind,
-    Judgement,
-    Limits,
-    Measurement,
-    ThroughputFigures,
-    Verdict,
-)
+from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.model import Baseline, Check, Failure, FailureKind, Judgement, Limits, Measurement, Verdict
+from pytest_batchguard.core.noise import interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
 
@@ -60,11 +51,6 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
     )
 
 
-def tolerated(asked: float, spread: float | None) -> float:
-    """Return the effective tolerance: the asked one, or the baseline's own spread where that is larger."""
-    return max(asked, spread or 0.0)
-
-
 def _judge_failure(failure: Failure, notes: tuple[str, ...], limits: Limits) -> Judgement:
     if failure.kind not in {FailureKind.OOM, FailureKind.HOST_OOM}:
         return Judgement(Verdict.BROKEN, reason=failure.message, notes=notes)
@@ -100,7 +86,7 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
             "peak_memory",
             measurement.memory.peak_bytes,
             baseline.memory.peak_bytes,
-            tolerated(limits.memory_tolerance, baseline.memory.spread),
+            _tolerated_memory(limits, baseline.memory),
         )
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:
@@ -113,13 +99,19 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
 
 
 def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits) -> Check:
-    allowance = tolerated(limits.throughput_tolerance, accepted.spread)
+    """Hold the pace against its limit: a breach must exclude that nothing changed, a pass twice the tolerance."""
+    allowance = tolerated(limits.throughput_tolerance, accepted)
     check = _against("pace", measured.pace, accepted.pace, allowance)
-    low = measured.pace if measured.pace_low is None else measured.pace_low
-    high = measured.pace if measured.pace_high is None else measured.pace_high
-    too_wide = high - low > allowance * accepted.pace
-    verdict = Verdict.INCONCLUSIVE if too_wide and low <= check.limit < high else check.verdict
+    low, high = interval(measured, accepted)
+    breaches = check.verdict is Verdict.REGRESSED
+    is_known = low > accepted.pace if breaches else high < accepted.pace * (1 + 2 * allowance)
+    verdict = check.verdict if is_known else Verdict.INCONCLUSIVE
     return Check("pace", measured.pace, check.limit, verdict, accepted.pace, allowance, (low, high))
+
+
+def _tolerated_memory(limits: Limits, accepted: MemoryFigures) -> float:
+    """Return the effective tolerance: the asked one, or the baseline's own spread where that is larger."""
+    return max(limits.memory_tolerance, accepted.spread or 0.0)
 
 
 def _at_most(quantity: str, measured: float, limit: float, breach: Verdict) -> Check:
@@ -159,10 +151,10 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measuremen
 
 def _doubt(check: Check, measurement: Measurement) -> str:
     """Return which pace is known too poorly, what was seen to disturb it, and what to do."""
-    low, high = check.interval or (check.measured, check.measured)
-    spread = format_percent((high - low) / check.measured)
+    _, high = check.interval or (check.measured, check.measured)
     form = QUANTITIES["pace"].format
-    known = f"pace {form(check.measured)} is known to {spread} only, the limit is {form(check.limit)}"
+    reach = format_percent(high / check.measured - 1)
+    known = f"pace {form(check.measured)} is known to ±{reach} only, the limit is {form(check.limit)}"
     disturbances = tuple(_disturbances(measurement))
     seen = [what for what, _ in disturbances] or ["nothing else was seen at work"]
     cures = dict.fromkeys(cure for _, cure in disturbances)
@@ -220,11 +212,11 @@ def _improvements(measurement: Measurement, baseline: Baseline | None, limits: L
         return
     pairs = []
     if measurement.memory and baseline.memory:
-        allowance = tolerated(limits.memory_tolerance, baseline.memory.spread)
+        allowance = _tolerated_memory(limits, baseline.memory)
         pairs.append(("peak memory", measurement.memory.peak_bytes / baseline.memory.peak_bytes, allowance))
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:
-        allowance = tolerated(limits.throughput_tolerance, accepted.spread)
+        allowance = tolerated(limits.throughput_tolerance, accepted)
         pairs.append(("pace", measured.pace / accepted.pace, allowance))
     for label, ratio, allowance in pairs:
         if ratio < 1 - allowance:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field, replace
 
+from pytest_batchguard.core.figures import Breakdown, LossFigures, MemoryFigures, ThroughputFigures
+
 
 class Verdict(enum.Enum):
     """What a run of a case comes to."""
@@ -84,123 +86,6 @@ class Device:
     def is_gpu(self) -> bool:
         """Whether it is a GPU."""
         return self.index is not None
-
-
-@dataclass(frozen=True)
-class MemoryFigures:
-    """What a case held of the device.
-
-    Attributes:
-        peak_bytes: The framework allocator's peak bytes in use.
-        held_bytes: In use between two steps at the end of the training: weights, optimizer slots, a batch.
-        host_peak_bytes: The process's peak resident size on the host.
-        reserved_bytes: What the process held of the device by NVML; `None` where NVML does not say.
-        device_used_bytes: What everybody held of the device by NVML at the end.
-        other_processes: How many other processes NVML saw on the device; `None` where it does not know this one.
-        spread: (largest − smallest) ÷ median of the peak over the repeats, of a baseline.
-    """
-
-    peak_bytes: int
-    host_peak_bytes: int | None = None
-    reserved_bytes: int | None = None
-    device_used_bytes: int | None = None
-    other_processes: int | None = None
-    spread: float | None = None
-    held_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Contention:
-    """What else kept the processor busy while throughput was measured, as shares of all its cores' time.
-
-    Attributes:
-        others_share: Used by other programs.
-        stolen_share: Taken by the hypervisor for other guests.
-    """
-
-    others_share: float
-    stolen_share: float
-
-    @property
-    def share(self) -> float:
-        """Both together."""
-        return self.others_share + self.stolen_share
-
-
-@dataclass(frozen=True)
-class ThroughputFigures:
-    """How fast a case trained in steady state.
-
-    Attributes:
-        images_per_second: Batch size over the median step time of the windows.
-        pace: The median over the windows of step time ÷ yardstick time.
-        yardstick: The version of the yardstick that `pace` is counted in.
-        pace_low: The lower end of the interval of the median pace.
-        pace_high: The upper end of that interval.
-        window_steps: Steps in each window.
-        step_seconds: Mean step time in each window.
-        yardstick_seconds: Yardstick time beside each window.
-        settled: Whether the warm-up had ended before the first window.
-        disturbances: The share of the processor that others had in each window or beside it, whichever was more.
-        contention: What else kept the processor busy in all the windows; `None` where it was not seen.
-        thermally_limited: Whether the card slowed itself down for its temperature; `None` where it does not say.
-        spread: (largest − smallest) ÷ median of the pace over the repeats, of a baseline.
-    """
-
-    images_per_second: float
-    pace: float
-    yardstick: int
-    pace_low: float | None = None
-    pace_high: float | None = None
-    window_steps: int | None = None
-    step_seconds: tuple[float, ...] = ()
-    yardstick_seconds: tuple[float, ...] = ()
-    settled: bool = True
-    disturbances: tuple[float, ...] = ()
-    contention: Contention | None = None
-    thermally_limited: bool | None = None
-    spread: float | None = None
-
-
-@dataclass(frozen=True)
-class LossFigures:
-    """How the loss went.
-
-    Attributes:
-        first: Mean over the first quarter of the steps.
-        last: Mean over the last quarter.
-        decrease: (first − last) ÷ |first|.
-        curve: The loss of every step.
-    """
-
-    first: float
-    last: float
-    decrease: float
-    curve: tuple[float, ...]
-
-
-INPUT_BOUND = 0.2
-"""The share of a step spent waiting for data above which the input pipeline limits the training."""
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """Where the time of a step goes, each measured by itself, in seconds a step.
-
-    Attributes:
-        pipeline_seconds: The input pipeline alone.
-        model_seconds: The model alone, on one cached batch.
-        step_seconds: Both together, as they train.
-    """
-
-    pipeline_seconds: float | None
-    model_seconds: float
-    step_seconds: float
-
-    @property
-    def waiting_share(self) -> float:
-        """The share of a step that would be saved if the data were free."""
-        return max(0.0, 1 - self.model_seconds / self.step_seconds)
 
 
 @dataclass(frozen=True)

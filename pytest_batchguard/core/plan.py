@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_batchguard.core.model import Case, Device, MemoryFigures
+from pytest_batchguard.core.figures import MemoryFigures
+from pytest_batchguard.core.model import Case, Device
 
 
 class Pass(enum.Enum):
@@ -48,6 +49,7 @@ class Plan:
         throughput_tolerance: How much slower than its baseline the case may be; the finer, the longer is measured.
         good_pace: Measuring may end as soon as the pace is known to be no worse. Zero where its figure is wanted, and
             infinite where nothing is held against it.
+        mix: The standard training's share in the yardstick; see `ThroughputFigures`.
         budget_bytes: What the allocator may hand out; `None` for all there is.
         memory: What the memory pass found, so that the test sees one whole measurement.
         answers: Whether it trains beside another process, a window of steps whenever its parent asks.
@@ -65,6 +67,7 @@ class Plan:
     seed: int
     throughput_tolerance: float
     good_pace: float = 0.0
+    mix: float = 1.0
     budget_bytes: int | None = None
     memory: MemoryFigures | None = None
     answers: bool = False

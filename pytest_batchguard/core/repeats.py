@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
-from pytest_batchguard.core.model import Baseline, Breakdown, Limits, Measurement
+from pytest_batchguard.core.figures import INPUT_BOUND, Breakdown
+from pytest_batchguard.core.model import Baseline, Limits, Measurement
+from pytest_batchguard.core.noise import middle
 from pytest_batchguard.core.statistics import relative_spread
 from pytest_batchguard.core.units import format_bytes, format_percent
 
@@ -29,7 +31,7 @@ def disagreement(measurements: Sequence[Measurement], limits: Limits) -> str:
     peaks = [measurement.memory.peak_bytes for measurement in measurements if measurement.memory]
     if peaks and relative_spread(peaks) > memory_spread:
         reasons.append(_apart("peak memory", map(format_bytes, peaks), relative_spread(peaks), memory_spread))
-    paces = [measurement.throughput.pace for measurement in measurements if measurement.throughput]
+    paces = _paces(measurements, _mix(_usual_breakdown(measurements)))
     if paces and relative_spread(paces) > pace_spread:
         shown = [f"{pace:.3g}" for pace in paces]
         reasons.append(_apart("pace", shown, relative_spread(paces), pace_spread))
@@ -41,22 +43,37 @@ def disagreement(measurements: Sequence[Measurement], limits: Limits) -> str:
 
 
 def combine(measurements: Sequence[Measurement]) -> Baseline:
-    """Return the baseline of measurements that agree: medians, with the spread over the processes."""
+    """Return the baseline of measurements that agree: their middle, with the spread over the processes."""
     last = measurements[-1]
     memory, throughput = last.memory, last.throughput
+    breakdown = _usual_breakdown(measurements)
     if memory:
         peaks = [measurement.memory.peak_bytes for measurement in measurements if measurement.memory]
         memory = replace(memory, peak_bytes=int(median(peaks)), spread=relative_spread(peaks))
     if throughput:
-        figures = [measurement.throughput for measurement in measurements if measurement.throughput]
-        paces = [figure.pace for figure in figures]
+        mix = _mix(breakdown)
+        paces = _paces(measurements, mix)
+        rates = [measurement.throughput.images_per_second for measurement in measurements if measurement.throughput]
         throughput = replace(
             throughput,
-            pace=median(paces),
-            images_per_second=median(figure.images_per_second for figure in figures),
+            mix=mix,
+            pace=middle(paces),
+            images_per_second=median(rates),
             spread=relative_spread(paces),
+            runs=tuple(paces),
         )
-    return Baseline(memory, throughput, last.loss, last.model, last.provenance, _usual_breakdown(measurements))
+    return Baseline(memory, throughput, last.loss, last.model, last.provenance, breakdown)
+
+
+def _paces(measurements: Sequence[Measurement], mix: float) -> list[float]:
+    return [measurement.throughput.pace_in(mix) for measurement in measurements if measurement.throughput]
+
+
+def _mix(breakdown: Breakdown | None) -> float:
+    """Return the standard training's share in the yardstick: an input-bound step is timed by its pipeline's core."""
+    if breakdown is None or breakdown.waiting_share <= INPUT_BOUND:
+        return 1.0
+    return 1 - breakdown.waiting_share
 
 
 def _usual_breakdown(measurements: Sequence[Measurement]) -> Breakdown | None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_batchguard.core.model import Contention
+from pytest_batchguard.core.figures import Contention
 
 
 @dataclass(frozen=True)

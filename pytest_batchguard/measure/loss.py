@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_batchguard.core.model import LossFigures
+from pytest_batchguard.core.figures import LossFigures
 from pytest_batchguard.core.statistics import quarter_means
 
 

@@ -1,4 +1,8 @@
-"""Times laps in a few unbroken runs and takes the median, so that one disturbed moment does not decide."""
+"""Times laps in a few unbroken runs and takes the median, so that one disturbed moment does not decide.
+
+A part of a step is timed seconds after the steps were, and a machine drifts in seconds. So the yardstick may be read
+between the runs, as it is between windows of steps, and the laps be told as long as they would have been beside these.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,27 @@ RUNS = 5
 
 LONGEST_SECONDS = 2.0
 
+SKIPPED_AFTER_PAUSE = 1
+"""Laps after a reading that do not count: they find prefetched data or cold caches."""
+
+
+Drift = Callable[[], float]
+"""Returns how long the yardstick takes now, relative to how long it took beside the steps."""
+
 
 class Stopwatch:
     """Times runs of laps after a few laps that do not count.
 
     Args:
         clock: Seconds, monotonic.
+        drift: `None` where no yardstick is at hand.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], drift: Drift | None = None) -> None:
         self._clock = clock
-        self._laps = 0
+        self._drift = drift
+        self._drift_before = self._read_drift()
+        self._to_skip = SKIPPED
         self._spent = 0.0
         self._runs: list[float] = []
 
@@ -38,26 +52,36 @@ class Stopwatch:
         Args:
             synchronise: Returns when the lap's result is there; called at the ends of runs only.
         """
-        self._laps += 1
-        if self._laps == SKIPPED:
-            synchronise()
-            self._begin_run()
-        if self._laps <= SKIPPED:
+        if self._to_skip:
+            self._to_skip -= 1
+            if not self._to_skip:
+                synchronise()
+                self._begin_run()
             return None
         self._laps_in_run += 1
         is_late = self._spent + self._clock() - self._begin > LONGEST_SECONDS
         if self._laps_in_run < LAPS and not is_late:
             return None
         synchronise()
-        seconds = self._clock() - self._begin
-        self._spent += seconds
-        if self._laps_in_run == LAPS or not self._runs:
-            self._runs.append(seconds / self._laps_in_run)
+        self._end_run()
         if len(self._runs) == RUNS or self._spent > LONGEST_SECONDS:
             return statistics.median(self._runs)
-        self._begin_run()
         return None
 
     def _begin_run(self) -> None:
         self._laps_in_run = 0
         self._begin = self._clock()
+
+    def _end_run(self) -> None:
+        seconds = self._clock() - self._begin
+        self._spent += seconds
+        drift_after = self._read_drift()
+        if self._laps_in_run == LAPS or not self._runs:
+            drift = (self._drift_before + drift_after) / 2
+            self._runs.append(seconds / self._laps_in_run / drift)
+        self._drift_before = drift_after
+        self._to_skip = SKIPPED_AFTER_PAUSE if self._drift is not None else 0
+        self._begin_run()
+
+    def _read_drift(self) -> float:
+        return self._drift() if self._drift is not None else 1.0

@@ -8,12 +8,12 @@ which finds the prefetched batches, belongs to no window.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean, median
 
-from pytest_batchguard.core.model import Contention, ThroughputFigures
+from pytest_batchguard.core.figures import Contention, ThroughputFigures
 from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
@@ -64,6 +64,7 @@ class ThroughputMeter:
         build_yardstick: Builds the yardstick when the warm-up has ended; timed before, between and after the windows.
         steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
         good_pace: Measuring may end as soon as the pace is known to be no worse; see `Plan`.
+        mix: The standard training's share in the yardstick that the pace is counted in.
     """
 
     batch_size: int
@@ -75,6 +76,7 @@ class ThroughputMeter:
     build_yardstick: Callable[[], Yardstick]
     steps_at_once: int = 1
     good_pace: float = 0.0
+    mix: float = 1.0
     _seen: int = 0
     _last_end: float = math.nan
     _step_seconds: float = math.nan
@@ -129,6 +131,20 @@ class ThroughputMeter:
         """Seconds a step in the windows that count, their median; `None` before there is one."""
         return median(self._windows[place] for place in self._judged()) if self._windows else None
 
+    @property
+    def usual_reading(self) -> Reading | None:
+        """The yardstick beside the windows that count, the median of each part; `None` before there is one."""
+        if not self._windows:
+            return None
+        judged = self._judged()
+        trainings = _means(reading.seconds for reading in self._readings)
+        cores = self._cores_beside()
+        return Reading(
+            seconds=median(trainings[place] for place in judged),
+            disturbance=median(self._disturbances()[place] for place in judged),
+            core_seconds=median(cores[place] for place in judged) if cores else None,
+        )
+
     def figures(self) -> ThroughputFigures:
         """Return what the windows yielded; call it when `step_ended` has returned true."""
         judged = self._judged()
@@ -138,6 +154,8 @@ class ThroughputMeter:
             images_per_second=self.batch_size / median(self._windows[place] for place in judged),
             pace=median(paces[place] for place in judged),
             yardstick=yardstick.VERSION,
+            mix=self.mix,
+            core_pace=self._core_pace(judged),
             pace_low=low,
             pace_high=high,
             window_steps=self._window_steps,
@@ -208,10 +226,23 @@ class ThroughputMeter:
         return [max(own.share, *both) for own, both in zip(self._contentions, beside, strict=True)]
 
     def _yardsticks_beside(self) -> list[float]:
-        return [(before.seconds + after.seconds) / 2 for before, after in pairwise(self._readings)]
+        """Return the yardstick beside each window: its two parts' geometric mean, weighed by the mix."""
+        trainings = _means(reading.seconds for reading in self._readings)
+        cores = self._cores_beside()
+        if not cores:
+            return trainings
+        return [training**self.mix * core ** (1 - self.mix) for training, core in zip(trainings, cores, strict=True)]
+
+    def _cores_beside(self) -> list[float]:
+        cores = [reading.core_seconds for reading in self._readings if reading.core_seconds is not None]
+        return _means(cores)
 
     def _paces(self) -> list[float]:
         return [seconds / yard for seconds, yard in zip(self._windows, self._yardsticks_beside(), strict=True)]
+
+    def _core_pace(self, judged: Sequence[int]) -> float | None:
+        cores = self._cores_beside()
+        return median(self._windows[place] / cores[place] for place in judged) if cores else None
 
     def _pause(self) -> None:
         if self._yardstick is None:
@@ -219,3 +250,8 @@ class ThroughputMeter:
         window_seconds = self._window_steps * (self._windows[-1] if self._windows else self._step_seconds)
         self._readings.append(self._yardstick.read(at_least=YARDSTICK_SHARE * window_seconds))
         self._in_window, self._window_begin = 0, None
+
+
+def _means(readings: Iterable[float]) -> list[float]:
+    """Return what was read beside each window: the mean of before and after."""
+    return [(before + after) / 2 for before, after in pairwise(readings)]

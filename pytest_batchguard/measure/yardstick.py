@@ -1,9 +1,10 @@
 """The yardstick: a standard training timed beside the project's, so that the machine's drift cancels.
 
 It trains one small fixed network at the batch and image size of the case. Training of another size does not slow down
-as the case's does when caches, memory or cores are shared: see docs/noise.md for what was measured. What it computes
-is in `training.yardstick_kernel`; its version, the network and the way of timing are here. Change any of them and the
-version goes up, since a pace counted in one yardstick says nothing in another.
+as the case's does when caches, memory or cores are shared: see docs/noise.md for what was measured. A step that waits
+for its input pipeline does not slow down so either; it feels what arithmetic on one core feels, the yardstick's second
+part. What both compute is in `training.yardstick_kernel`; version, sizes and the way of timing are here. Change any of
+them and the version goes up, since a pace counted in one yardstick says nothing in another.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from typing import Any, Protocol
 from pytest_batchguard.core.model import Case
 from pytest_batchguard.measure.contention import CpuTimes
 
-VERSION = 2
+VERSION = 3
 SEED = 1
 CHANNELS = 3
 FILTERS = (16, 32, 32)
 CLASSES = 10
 WARMUP_RUNS = 3
+CORE_MATRIX = 192
+CORE_PRODUCTS = 8
+"""The arithmetic on one core: so many products of square matrices of this size, which fit into its own cache."""
+CORE_SHARE = 0.3
+"""Time of the arithmetic relative to the training's."""
 MOST_PIXELS = 2**22
 """In a batch of the yardstick's; about 1 GiB of memory, which the machine must have beside the case."""
 MOST_PIXELS_ON_GPU = 2**19
@@ -41,10 +47,12 @@ class Reading:
     Attributes:
         seconds: The mean time of one step.
         disturbance: The share of the processor that others had meanwhile.
+        core_seconds: The mean time of the arithmetic on one core; `None` where another training is the yardstick.
     """
 
     seconds: float
     disturbance: float
+    core_seconds: float | None = None
 
 
 class Yardstick(Protocol):
@@ -64,11 +72,13 @@ class OwnYardstick:
 
     Attributes:
         compute: Takes one step and returns when its result is there.
+        compute_on_core: Does the arithmetic once and returns when its result is there.
         clock: Seconds, monotonic.
         read_cpu: Reads what the processor was used for.
     """
 
     compute: Callable[[], object]
+    compute_on_core: Callable[[], object]
     clock: Callable[[], float]
     read_cpu: Callable[[], CpuTimes]
 
@@ -76,6 +86,7 @@ class OwnYardstick:
         """Run it until it is traced and its memory is there."""
         for _ in range(WARMUP_RUNS):
             self.compute()
+            self.compute_on_core()
 
     def read(self, at_least: float = 0.0) -> Reading:
         """Time it; see `Yardstick`.
@@ -85,14 +96,18 @@ class OwnYardstick:
         """
         self.compute()
         cpu = self.read_cpu()
+        seconds = self._mean_seconds(self.compute, at_least)
+        contention = cpu.contention_until(self.read_cpu())
+        core_seconds = self._mean_seconds(self.compute_on_core, CORE_SHARE * at_least)
+        return Reading(seconds, contention.share if contention else 0.0, core_seconds)
+
+    def _mean_seconds(self, compute: Callable[[], object], at_least: float) -> float:
         begin = self.clock()
         runs = 0
         while runs == 0 or self.clock() - begin < at_least:
-            self.compute()
+            compute()
             runs += 1
-        seconds = (self.clock() - begin) / runs
-        contention = cpu.contention_until(self.read_cpu())
-        return Reading(seconds, contention.share if contention else 0.0)
+        return (self.clock() - begin) / runs
 
 
 @dataclass(frozen=True)
@@ -108,4 +123,9 @@ class YardstickBeside:
     def read(self, at_least: float = 0.0) -> Reading:
         """Time it; see `Yardstick`."""
         answer = self.ask({"kind": "yardstick", "at_least": at_least})
-        return Reading(float(answer["seconds"]), float(answer["disturbance"]))
+        core_seconds = answer.get("core_seconds")
+        return Reading(
+            float(answer["seconds"]),
+            float(answer["disturbance"]),
+            None if core_seconds is None else float(core_seconds),
+        )

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_batchguard.core.attempts import good_pace
-from pytest_batchguard.core.model import Baseline, Device, Measurement, ThroughputFigures
+from pytest_batchguard.core.figures import ThroughputFigures
+from pytest_batchguard.core.model import Baseline, Device, Measurement
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.errors import IsolationError
 from pytest_batchguard.isolation.job import Job

@@ -6,6 +6,7 @@ plugins are the same; what would write a second time (JUnit, reports, the cache)
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -169,6 +170,11 @@ class ChildPlugin:
         foreign = sorted(imported_from(tree)) if tree is not None else []
         if foreign:
             self._send({"kind": "foreign-modules", "names": foreign})
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self) -> None:
+        """Keep pytest from collecting garbage: to free an input pipeline may take many seconds, the exit frees all."""
+        gc.freeze()
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str) -> None:
         """Send a warning of the test's; those of collecting the parent has had itself."""

@@ -54,6 +54,13 @@ class CaseGuarding:
         baseline = self.accepted.get(node_id)
         return 0.0 if self.records(baseline) else good_pace(baseline, limits, yardstick.VERSION)
 
+    def mix(self, node_id: str) -> float:
+        """Return the mix that the baseline counts in; of a case that is to be recorded it is not known yet."""
+        baseline = self.accepted.get(node_id)
+        if baseline is None or baseline.throughput is None or self.records(baseline):
+            return 1.0
+        return baseline.throughput.mix
+
     def guard(self, item: pytest.Item, policy: Policy, measure: Measure) -> Guarded:
         """Measure, judge, and measure again where the first answer is not enough."""
         baseline = self.accepted.get(item.nodeid)
@@ -64,7 +71,7 @@ class CaseGuarding:
     def _judge(self, item: pytest.Item, policy: Policy, measure: Measure, baseline: Baseline | None) -> Guarded:
         attempts: list[Attempt] = []
         attempted: list[Attempted] = []
-        while not attempted or wants_another_attempt([each.judgement for each in attempted]):
+        while not attempted or wants_another_attempt(attempted, policy.limits):
             attempt = self._attempt(measure, policy)
             if attempt.measurement is None:
                 if not attempted:

@@ -31,6 +31,7 @@ class Policy:
         seed: Set before the model is built.
         timeout_seconds: For each process of the case.
         good_pace: With which it passes at once; see `Plan`.
+        mix: Of the yardstick's parts; see `Plan`.
     """
 
     case: Case
@@ -40,6 +41,7 @@ class Policy:
     seed: int
     timeout_seconds: float
     good_pace: float = 0.0
+    mix: float = 1.0
 
     def plan(self, kind: Pass, device: Device) -> Plan:
         """Return what a process of this case has to do."""
@@ -53,6 +55,7 @@ class Policy:
             self.seed,
             limits.throughput_tolerance,
             self.good_pace,
+            self.mix,
             limits.memory_budget,
         )
 

@@ -188,7 +188,8 @@ class GuardSession:
     def _policy(self, item: pytest.Item) -> Policy:
         case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
         policy = policy_of(item, case, self._device, compares=self._against is not None)
-        return replace(policy, good_pace=self._guarding.good_pace(item.nodeid, policy.limits))
+        good_pace = self._guarding.good_pace(item.nodeid, policy.limits)
+        return replace(policy, good_pace=good_pace, mix=self._guarding.mix(item.nodeid))
 
     def _is_recorded(self, item: pytest.Item) -> bool:
         is_case = item.get_closest_marker("batchguard") is not None and getattr(item, "callspec", None) is not None

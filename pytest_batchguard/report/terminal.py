@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from pytest_batchguard.core.judge import tolerated
 from pytest_batchguard.core.model import Baseline, CaseResult, Verdict
+from pytest_batchguard.core.noise import tolerated
 from pytest_batchguard.core.units import format_percent
 from pytest_batchguard.report import rows
 from pytest_batchguard.report.layout import columns
@@ -41,8 +41,8 @@ def tolerance_lines(results: Sequence[CaseResult], width: int) -> list[str]:
     for result in results:
         baseline = result.recorded or result.baseline
         if baseline is not None and baseline.throughput is not None:
-            allowance = tolerated(result.limits.throughput_tolerance, baseline.throughput.spread)
-            why = "" if allowance == result.limits.throughput_tolerance else ", the spread of its baseline"
+            allowance = tolerated(result.limits.throughput_tolerance, baseline.throughput)
+            why = "" if allowance == result.limits.throughput_tolerance else ", for the noise of its baseline"
             cases.setdefault(f"{format_percent(allowance)}{why}", []).append(rows.short_name(result.node_id))
     if not cases:
         return []

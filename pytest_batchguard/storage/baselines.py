@@ -30,6 +30,7 @@ _PARTS = ("memory", "throughput", "breakdown", "loss", "model", "recorded_with")
 _NOT_STORED = {
     "memory": ("held_bytes", "host_peak_bytes", "device_used_bytes", "other_processes"),
     "throughput": (
+        "core_pace",
         "pace_low",
         "pace_high",
         "window_steps",
@@ -43,7 +44,7 @@ _NOT_STORED = {
 }
 _ABOVE_ZERO = {
     "memory": ("peak_bytes",),
-    "throughput": ("images_per_second", "pace"),
+    "throughput": ("images_per_second", "pace", "runs"),
     "breakdown": ("pipeline_seconds", "model_seconds", "step_seconds"),
 }
 _WIDE = 1_000_000
@@ -273,10 +274,11 @@ def _baseline(path: Path, root: Any, node_id: str, entry: Any) -> Baseline:
     baseline = _checked(path, root, Baseline, _with_text_dates(entry), keys)
     for part, names in _ABOVE_ZERO.items():
         for name in names:
-            figure = getattr(getattr(baseline, part), name, None)
-            if figure is not None and not 0 < figure < math.inf:
-                found = f"found {figure}, allowed: a number above 0"
-                raise BaselineFileError(_located(path, root, (*keys, part, name), found))
+            found = getattr(getattr(baseline, part), name, None)
+            for figure in found if isinstance(found, tuple) else (found,):
+                if figure is not None and not 0 < figure < math.inf:
+                    problem = f"found {figure}, allowed: a number above 0"
+                    raise BaselineFileError(_located(path, root, (*keys, part, name), problem))
     return baseline
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from pytest_batchguard.core.model import Breakdown, Measurement
-from pytest_batchguard.measure.stopwatch import Stopwatch
+from pytest_batchguard.core.figures import Breakdown
+from pytest_batchguard.core.model import Measurement
+from pytest_batchguard.measure.stopwatch import Drift, Stopwatch
 from pytest_batchguard.training.source import Source
 
 
-def pipeline_seconds(source: Source) -> float | None:
+def pipeline_seconds(source: Source, drift: Drift | None) -> float | None:
     """Return the seconds a batch of the project's input pipeline, consumed at once.
 
     `None` where the data is gone once it is read.
+
+    Args:
+        source: The project's data.
+        drift: Of the yardstick's arithmetic on one core; see `Stopwatch`.
     """
     if source.is_single_use:
         return None
-    stopwatch = Stopwatch(time.perf_counter)
+    stopwatch = Stopwatch(time.perf_counter, drift)
     for _ in source.batches():
         seconds = stopwatch.lap(lambda: None)
         if seconds is not None:

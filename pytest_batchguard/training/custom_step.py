@@ -33,8 +33,6 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
         raise GuardError(f"train_step() was given a {type(step).__name__}; allowed is a function `step(batch)`")
     source, first_batch = open_source(data, plan.case.batch_size)
     recorder = Recorder(plan, parent)
-    pipeline_seconds = breakdown.pipeline_seconds(source) if plan.kind.takes_throughput else None
-
     tracings: list[int] = []
     complete = False
     recorder.start()
@@ -60,8 +58,11 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
     )
     if recorder.step_seconds is None:
         return measurement
+    recorder.phase = "timing the input pipeline alone"
+    pipeline_seconds = breakdown.pipeline_seconds(source, recorder.drift(on_core=True))
     recorder.phase = "timing the model alone"
-    return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, _step_seconds(step, first_batch))
+    model_seconds = _step_seconds(step, first_batch, Stopwatch(time.perf_counter, recorder.drift()))
+    return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
 
 
 def _checked(loss: Any) -> Any:
@@ -82,8 +83,7 @@ def _retraces(step: Any, tracings: list[int], warmup: int) -> int | None:
     return tracings[-1] - tracings[min(warmup, len(tracings)) - 1]
 
 
-def _step_seconds(step: Callable[[Any], Any], batch: Any) -> float:
-    stopwatch = Stopwatch(time.perf_counter)
+def _step_seconds(step: Callable[[Any], Any], batch: Any, stopwatch: Stopwatch) -> float:
     seconds = None
     while seconds is None:
         loss = step(batch)

@@ -49,8 +49,6 @@ def train(
     check_model(model)
     source, first_batch = open_source(data, plan.case.batch_size)
     recorder = Recorder(plan, parent, int(getattr(model, "steps_per_execution", 1)))
-    pipeline_seconds = breakdown.pipeline_seconds(source) if plan.kind.takes_throughput else None
-
     steps = _Steps(model, callbacks, recorder)
     recorder.start()
     model.fit(**_fit_arguments(source, plan), verbose=0, callbacks=steps)
@@ -70,6 +68,8 @@ def train(
     )
     if recorder.step_seconds is None:
         return measurement
+    recorder.phase = "timing the input pipeline alone"
+    pipeline_seconds = breakdown.pipeline_seconds(source, recorder.drift(on_core=True))
     model_seconds = _model_seconds(model, source, recorder)
     return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
 
@@ -173,7 +173,7 @@ def _model_seconds(model: Any, source: Source, recorder: Recorder) -> float | No
     if arguments is None:
         return None
     recorder.phase = "timing the model alone"
-    timer = _Timer(model)
+    timer = _Timer(model, Stopwatch(time.perf_counter, recorder.drift()))
     model.fit(**arguments, verbose=0, callbacks=timer)
     return timer.step_seconds / int(getattr(model, "steps_per_execution", 1))
 
@@ -181,10 +181,10 @@ def _model_seconds(model: Any, source: Source, recorder: Recorder) -> float | No
 class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types
     """Times unbroken steps on one cached batch."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, stopwatch: Stopwatch) -> None:
         super().__init__([], add_history=True, model=model)
         self.step_seconds = 0.0
-        self._stopwatch = Stopwatch(time.perf_counter)
+        self._stopwatch = stopwatch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_end(batch, logs)

@@ -12,18 +12,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_batchguard.core.model import Measurement, ThroughputFigures
+from pytest_batchguard.core.figures import ThroughputFigures
+from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.answering import AnsweringMeter
 from pytest_batchguard.measure.contention import CpuClock
 from pytest_batchguard.measure.loss import loss_figures
 from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, PROBE_STEPS, MemoryMeter
+from pytest_batchguard.measure.stopwatch import Drift
 from pytest_batchguard.measure.throughput import ThroughputMeter
-from pytest_batchguard.measure.yardstick import Yardstick, YardstickBeside
+from pytest_batchguard.measure.yardstick import Reading, Yardstick, YardstickBeside
 from pytest_batchguard.training import runtime, yardstick_kernel
 
 _PROGRESS_SECONDS = 0.1
+
+_READING_SECONDS = 0.06
+"""Time of the yardstick between runs of a part of the step alone."""
 
 
 class Recorder:
@@ -48,6 +53,7 @@ class Recorder:
         self._held_bytes: int | None = None
         self._throughput: ThroughputMeter | AnsweringMeter | None = None
         self._thermally_limited: bool | None = None
+        self._yardstick: Yardstick | None = None
 
     def start(self) -> None:
         """Begin, right before the first step."""
@@ -121,6 +127,23 @@ class Recorder:
         """Seconds a step in the windows; `None` where there were none."""
         return self._throughput.step_seconds if self._throughput else None
 
+    def drift(self, *, on_core: bool = False) -> Drift | None:
+        """Return what tells how the machine has drifted since the windows; `None` where no yardstick is at hand.
+
+        Args:
+            on_core: By the yardstick's arithmetic on one core, in place of its training.
+        """
+        usual = self._throughput.usual_reading if isinstance(self._throughput, ThroughputMeter) else None
+        if self._yardstick is None or usual is None or usual.core_seconds is None:
+            return None
+        yardstick = self._yardstick
+
+        def relative() -> float:
+            now = yardstick.read(at_least=_READING_SECONDS)
+            return _part(now, on_core=on_core) / _part(usual, on_core=on_core)
+
+        return relative
+
     def _throughput_figures(self) -> ThroughputFigures | None:
         if not isinstance(self._throughput, ThroughputMeter):
             return None
@@ -148,11 +171,15 @@ class Recorder:
             build_yardstick=self._build_yardstick,
             steps_at_once=self._steps_at_once,
             good_pace=self._plan.good_pace,
+            mix=self._plan.mix,
         )
 
     def _build_yardstick(self) -> Yardstick:
         self._read_peak()  # the yardstick's own memory is none of the training's
-        return YardstickBeside(self._parent.ask) if self._parent.ask else yardstick_kernel.build(self._plan)
+        if self._parent.ask is None:
+            return yardstick_kernel.build(self._plan)
+        self._yardstick = YardstickBeside(self._parent.ask)  # none of its memory is here, so it may stay
+        return self._yardstick
 
     def _read_peak(self) -> None:
         if self._memory is not None:
@@ -178,3 +205,7 @@ class Recorder:
         if self._throughput is not None and self._steps_seen > 1:
             message["images_per_second"] = self._throughput.images_per_second
         self._parent.send(message)
+
+
+def _part(reading: Reading, *, on_core: bool) -> float:
+    return reading.core_seconds if on_core and reading.core_seconds is not None else reading.seconds

@@ -9,7 +9,8 @@ import sys
 import keras
 import tensorflow as tf
 
-from pytest_batchguard.core.model import MemoryFigures, Provenance
+from pytest_batchguard.core.figures import MemoryFigures
+from pytest_batchguard.core.model import Provenance
 from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.errors import DeviceError
 from pytest_batchguard.measure.memory import MemoryMeter, region_bytes

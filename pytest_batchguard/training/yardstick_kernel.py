@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -24,8 +26,12 @@ def build(plan: Plan) -> OwnYardstick:
     model = _network(shape)
     model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors((images, targets)).repeat())
+    products = _arithmetic_on_one_core()
     own = OwnYardstick(
-        lambda: float(model.train_function(batches)["loss"]), clock=time.perf_counter, read_cpu=CpuClock().read
+        compute=lambda: float(model.train_function(batches)["loss"]),
+        compute_on_core=lambda: next(products),
+        clock=time.perf_counter,
+        read_cpu=CpuClock().read,
     )
     own.warm_up()
     return own
@@ -47,7 +53,24 @@ def serve(plan: Plan, link: Any) -> None:
         except EOFError:
             return
         reading = own.read(question["at_least"])
-        message = {"kind": "reading", "seconds": reading.seconds, "disturbance": reading.disturbance}
+        message = {"kind": "reading", **dataclasses.asdict(reading)}
+
+
+def _arithmetic_on_one_core() -> Iterator[Any]:
+    """Yield results of the arithmetic, each computed when it is asked for, where an input pipeline computes."""
+    size = yardstick.CORE_MATRIX
+
+    def products(seed: tf.Tensor) -> tf.Tensor:
+        factor = product = tf.random.stateless_normal((size, size), (seed, seed)) / size**0.5
+        for _ in range(yardstick.CORE_PRODUCTS):
+            product = product @ factor
+        return tf.reduce_sum(product)
+
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    options.experimental_optimization.inject_prefetch = False
+    return iter(tf.data.Dataset.counter().map(products).with_options(options))
 
 
 def _network(shape: tuple[int, int, int]) -> Any:

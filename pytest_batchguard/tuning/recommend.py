@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pytest_batchguard.core.model import INPUT_BOUND
+from pytest_batchguard.core.figures import INPUT_BOUND
 from pytest_batchguard.core.tuning import NoiseScale, Recommendation, SpeedPoint, Trial, Tuning
 from pytest_batchguard.core.units import format_bytes, format_loss, format_number, format_percent, format_rate
 from pytest_batchguard.tuning.curve import PLATEAU_GAIN

@@ -1,20 +1,17 @@
 """Measurements, baselines and results to judge and to show, each with figures easy to reckon with."""
 
+from pytest_batchguard.core.figures import Breakdown, LossFigures, MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.model import (
     Baseline,
-    Breakdown,
     CaseResult,
     Check,
     Device,
     ImageSize,
     Judgement,
     Limits,
-    LossFigures,
     Measurement,
-    MemoryFigures,
     ModelFingerprint,
     Provenance,
-    ThroughputFigures,
     Verdict,
 )
 

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from pytest_batchguard.core import model
-from pytest_batchguard.core.model import Breakdown, Case, ImageSize, Verdict
+from pytest_batchguard.core.figures import Breakdown
+from pytest_batchguard.core.model import Case, ImageSize, Verdict
 from tests.unit.samples import CPU, GPU, full_baseline, judgement, measurement, memory, pace_check, result
 
 FAILING = {Verdict.REGRESSED, Verdict.DOES_NOT_FIT, Verdict.UNHEALTHY, Verdict.BROKEN}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pytest_batchguard.core.figures import MemoryFigures
 from pytest_batchguard.core.model import (
     Baseline,
     CaseResult,
@@ -12,7 +13,6 @@ from pytest_batchguard.core.model import (
     FailureKind,
     Judgement,
     Measurement,
-    MemoryFigures,
     Verdict,
 )
 from pytest_batchguard.core.plain import PlainDataError, from_plain, to_plain

@@ -1,7 +1,8 @@
 import pytest
 
 from pytest_batchguard.core import repeats
-from pytest_batchguard.core.model import Breakdown, Limits, LossFigures, ModelFingerprint, Provenance
+from pytest_batchguard.core.figures import Breakdown, LossFigures
+from pytest_batchguard.core.model import Limits, ModelFingerprint, Provenance
 from pytest_batchguard.core.repeats import combine
 from tests.unit.samples import breakdown, loss, measurement, memory, throughput
 
@@ -80,15 +81,16 @@ def test_parts_that_were_not_measured_disagree_about_nothing():
     assert disagreement([measurement(memory=None, throughput=None, loss=None)] * 3) == ""
 
 
-def test_baseline_is_the_median_with_the_spread():
+def test_baseline_is_the_middle_with_the_spread_and_every_process():
     measurements = [
         measurement(memory=memory(peak), throughput=throughput(pace, rate))
-        for peak, pace, rate in [(1000, 2.1, 700.0), (1040, 2.0, 900.0), (1010, 1.9, 800.0)]
+        for peak, pace, rate in [(1000, 2.2, 700.0), (1040, 2.0, 900.0), (1010, 2.0, 800.0)]
     ]
     accepted = combine(measurements)
     assert accepted.memory.peak_bytes == 1010
     assert accepted.memory.spread == pytest.approx(40 / 1010)
-    assert (accepted.throughput.pace, accepted.throughput.images_per_second) == (2.0, 800.0)
+    assert accepted.throughput.pace == pytest.approx((2.2 * 2.0 * 2.0) ** (1 / 3))
+    assert (accepted.throughput.images_per_second, accepted.throughput.runs) == (800.0, (2.2, 2.0, 2.0))
     assert accepted.throughput.spread == pytest.approx(0.1)
 
 
@@ -121,3 +123,27 @@ def test_pipeline_that_could_not_be_timed_stays_unknown():
 
 def test_times_of_the_parts_are_not_recorded_where_there_are_none():
     assert combine([measurement()]).breakdown is None
+
+
+def waiting(share, pace=2.0, core_pace=8.0):
+    """Return a measurement whose step waits so much of its time for data."""
+    parts = breakdown(model_seconds=1 - share, step_seconds=1.0, pipeline_seconds=0.9)
+    return measurement(throughput=throughput(pace, core_pace=core_pace), breakdown=parts)
+
+
+@pytest.mark.parametrize(("share", "mix"), [(0.0, 1.0), (0.2, 1.0), (0.25, 0.75), (0.5, 0.5)])
+def test_input_bound_case_is_counted_in_arithmetic_on_one_core_as_far_as_it_waits_for_data(share, mix):
+    accepted = combine([waiting(share)] * 3).throughput
+    assert accepted.mix == pytest.approx(mix)
+    assert accepted.pace == pytest.approx(2.0**mix * 8.0 ** (1 - mix))
+    assert accepted.runs == pytest.approx((accepted.pace,) * 3)
+
+
+def test_input_bound_case_agrees_where_it_does_in_its_own_mix():
+    differing = [waiting(0.9, pace) for pace in (1.0, 1.5, 2.0)]
+    assert disagreement(differing) == ""
+    assert "pace" in disagreement([waiting(0.1, pace) for pace in (1.0, 1.5, 2.0)])
+
+
+def test_case_without_arithmetic_is_counted_in_the_training_alone():
+    assert combine([waiting(0.5, core_pace=None)] * 3).throughput.pace == pytest.approx(2.0)

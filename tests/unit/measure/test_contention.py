@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_batchguard.core.model import Contention
+from pytest_batchguard.core.figures import Contention
 from pytest_batchguard.measure.contention import CpuClock, CpuTimes
 
 

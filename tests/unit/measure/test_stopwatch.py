@@ -2,7 +2,14 @@
 
 import pytest
 
-from pytest_batchguard.measure.stopwatch import LAPS, LONGEST_SECONDS, RUNS, SKIPPED, Stopwatch
+from pytest_batchguard.measure.stopwatch import (
+    LAPS,
+    LONGEST_SECONDS,
+    RUNS,
+    SKIPPED,
+    SKIPPED_AFTER_PAUSE,
+    Stopwatch,
+)
 
 
 def run(lap_seconds):
@@ -52,3 +59,38 @@ def test_run_that_was_cut_short_counts_only_where_it_is_the_only_one():
 
 def test_too_few_laps_have_no_figure():
     assert run([0.01] * (SKIPPED + RUNS * LAPS - 1))[0] is None
+
+
+def drifting(lap_seconds, drifts):
+    """Return what the stopwatch shows where the yardstick is read so, and at which laps it was read."""
+    now, lap, read_at = 0.0, 0, []
+
+    def drift():
+        read_at.append(lap)
+        return drifts[min(len(read_at), len(drifts)) - 1]
+
+    stopwatch = Stopwatch(lambda: now, drift)
+    shown = None
+    while shown is None:
+        lap += 1
+        now += lap_seconds(len(read_at), lap)
+        shown = stopwatch.lap(lambda: None)
+    return shown, read_at
+
+
+def test_laps_are_told_as_long_as_they_were_beside_the_usual_yardstick():
+    slower_and_slower = [2.0**reading for reading in range(RUNS + 1)]
+    shown, _ = drifting(lambda readings, _: 0.01 * 1.5 * 2.0 ** (readings - 1), slower_and_slower)
+    assert shown == pytest.approx(0.01)
+
+
+def test_yardstick_is_read_before_the_first_lap_and_after_every_run():
+    _, read_at = drifting(lambda *_: 0.01, [1.0])
+    assert read_at[0] == 0
+    assert read_at[1:] == [SKIPPED + LAPS + run * (SKIPPED_AFTER_PAUSE + LAPS) for run in range(RUNS)]
+
+
+def test_lap_after_a_reading_does_not_count():
+    paused = {SKIPPED + run * (SKIPPED_AFTER_PAUSE + LAPS) for run in range(1, RUNS)}
+    shown, _ = drifting(lambda _, lap: 5.0 if lap in paused else 0.01, [1.0])
+    assert shown == pytest.approx(0.01)

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from pytest_batchguard.core.model import Contention
+from pytest_batchguard.core.figures import Contention
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.throughput import (
@@ -34,9 +34,11 @@ class Scene:
         yardsticks: Seconds of the first readings.
         stolen: Shares of the processor that others have in the first windows.
         beside: Shares that they have while the yardstick is first timed.
+        core: Seconds of its arithmetic on one core, if it has any.
     """
 
-    def __init__(self, yardsticks=(), stolen=(), beside=()):
+    def __init__(self, yardsticks=(), stolen=(), beside=(), core=None):
+        self.core = core
         self.stolen = list(stolen)
         self.beside = list(beside)
         self.cpu = CpuTimes(0.0, 0.0, 0.0, 0.0)
@@ -66,16 +68,16 @@ class Scene:
         self.diary.append("yardstick")
         self.asked_to_last.append(at_least)
         self.now += taken
-        return Reading(taken, self.beside.pop(0) if self.beside else 0.0)
+        return Reading(taken, self.beside.pop(0) if self.beside else 0.0, self.core)
 
     def build_yardstick(self):
         self.diary.append("build")
         self.now += 64.0
         return self
 
-    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1, good_pace=0.0):
+    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1, good_pace=0.0, mix=1.0):
         tools = (self.clock, self.read_cpu, self.build_yardstick)
-        return ThroughputMeter(batch_size, warmup, steps, tolerance, *tools, steps_at_once, good_pace)
+        return ThroughputMeter(batch_size, warmup, steps, tolerance, *tools, steps_at_once, good_pace, mix)
 
     def synchronise(self):
         self.diary.append("sync")
@@ -99,6 +101,22 @@ class Scene:
             if self.step(meter, PREFETCHED if after_pause else step_seconds(windows)):
                 return call
         return pytest.fail("the meter never has enough")
+
+
+@pytest.mark.parametrize(("mix", "pace"), [(1.0, 2.0), (0.5, 4.0), (0.0, 8.0)])
+def test_yardstick_is_its_two_parts_weighed_by_the_mix(mix, pace):
+    scene = Scene(core=0.0625)
+    meter = scene.meter(mix=mix)
+    scene.train(meter, steady(0.5))
+    figures = meter.figures()
+    assert (figures.pace, figures.mix, figures.core_pace) == (pytest.approx(pace), mix, 8.0)
+
+
+def test_training_beside_another_has_no_pace_in_arithmetic():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert meter.figures().core_pace is None
 
 
 def steady(seconds):
@@ -454,3 +472,11 @@ def test_very_long_windows_are_still_as_many_as_a_median_needs():
     meter = scene.meter()
     scene.train(meter, steady(64.0))
     assert len(meter.figures().step_seconds) == FEWEST_WINDOWS
+
+
+def test_usual_reading_is_the_median_of_each_part_beside_the_windows():
+    scene = Scene(yardsticks=[0.5], core=0.0625)
+    meter = scene.meter()
+    assert meter.usual_reading is None
+    scene.train(meter, steady(0.5))
+    assert meter.usual_reading == Reading(YARD, 0.0, 0.0625)

@@ -3,6 +3,7 @@ import pytest
 from pytest_batchguard.core.model import Case, ImageSize
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.yardstick import (
+    CORE_SHARE,
     MOST_PIXELS,
     MOST_PIXELS_ON_GPU,
     WARMUP_RUNS,
@@ -19,6 +20,7 @@ class Machine:
     def __init__(self, *seconds):
         self.now = 8.0
         self.runs = 0
+        self.core_runs = 0
         self.left = list(seconds)
 
     def clock(self):
@@ -29,11 +31,15 @@ class Machine:
         return CpuTimes(self.now, 0.0, self.now / 4, self.now * 3 / 4)
 
     def yardstick(self):
-        return OwnYardstick(self.compute, self.clock, self.read_cpu)
+        return OwnYardstick(self.compute, self.compute_on_core, self.clock, self.read_cpu)
 
     def compute(self):
         self.runs += 1
         self.now += self.left.pop(0) if self.left else 1.0
+
+    def compute_on_core(self):
+        self.core_runs += 1
+        self.now += 0.125
 
 
 def test_first_step_after_a_pause_does_not_count():
@@ -53,6 +59,14 @@ def test_it_goes_on_for_the_time_asked():
     assert machine.runs == 1 + 8
 
 
+def test_arithmetic_on_one_core_is_timed_for_a_share_of_that_time():
+    machine = Machine()
+    assert machine.yardstick().read().core_seconds == 0.125
+    assert machine.core_runs == 1
+    machine.yardstick().read(at_least=5.0)
+    assert machine.core_runs == 1 + CORE_SHARE * 5.0 / 0.125
+
+
 def test_share_that_others_had_is_told():
     assert Machine().yardstick().read(at_least=4.0).disturbance == 0.25
 
@@ -69,8 +83,8 @@ def test_warming_up_computes_without_timing():
     def no_clock():
         pytest.fail("the clock was read")
 
-    OwnYardstick(machine.compute, no_clock, no_clock).warm_up()
-    assert machine.runs == WARMUP_RUNS > 0
+    OwnYardstick(machine.compute, machine.compute_on_core, no_clock, no_clock).warm_up()
+    assert machine.runs == machine.core_runs == WARMUP_RUNS > 0
 
 
 def test_yardstick_beside_is_asked_for_the_time_wanted():
@@ -78,10 +92,15 @@ def test_yardstick_beside_is_asked_for_the_time_wanted():
 
     def ask(question):
         asked.append(question)
-        return {"kind": "reading", "seconds": 0.25, "disturbance": 0.5}
+        return {"kind": "reading", "seconds": 0.25, "disturbance": 0.5, "core_seconds": 0.125}
 
-    assert YardstickBeside(ask).read(at_least=1.5) == Reading(0.25, 0.5)
+    assert YardstickBeside(ask).read(at_least=1.5) == Reading(0.25, 0.5, 0.125)
     assert asked == [{"kind": "yardstick", "at_least": 1.5}]
+
+
+def test_another_training_beside_has_no_arithmetic_on_one_core():
+    reading = {"kind": "reading", "seconds": 0.25, "disturbance": 0.5}
+    assert YardstickBeside(lambda _question: reading).read() == Reading(0.25, 0.5, None)
 
 
 @pytest.mark.parametrize(("on_gpu", "most"), [(False, MOST_PIXELS), (True, MOST_PIXELS_ON_GPU)])

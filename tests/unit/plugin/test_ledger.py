@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_batchguard.core.model import Case, Device, ImageSize, Measurement, MemoryFigures
+from pytest_batchguard.core.figures import MemoryFigures
+from pytest_batchguard.core.model import Case, Device, ImageSize, Measurement
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.plugin import code_state
 from pytest_batchguard.plugin.ledger import Ledger, versions

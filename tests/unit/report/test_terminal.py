@@ -3,6 +3,8 @@
 import pytest
 
 from pytest_batchguard.core.model import Limits, Verdict
+from pytest_batchguard.core.noise import tolerated
+from pytest_batchguard.core.units import format_percent
 from pytest_batchguard.report.terminal import (
     summary_lines,
     tolerance_lines,
@@ -120,24 +122,30 @@ def test_update_that_wrote_nothing_says_nothing():
     assert update_lines([], [], FILE, 80) == []
 
 
-def spread_by(spread, node_id=NODE_ID, **parts):
-    return result(node_id=node_id, baseline=baseline(throughput=throughput(spread=spread)), **parts)
+EVEN = (2.0, 2.02, 1.98)
+UNEVEN = (1.5, 2.0, 2.7)
+WIDER = format_percent(tolerated(0.1, throughput(runs=UNEVEN)))
+
+
+def made_of(runs, node_id=NODE_ID, **parts):
+    return result(node_id=node_id, baseline=baseline(throughput=throughput(runs=runs)), **parts)
 
 
 def test_tolerance_that_was_asked_for_is_named_alone():
-    assert tolerance_lines([spread_by(0.04), spread_by(None, OTHER)], 80) == ["throughput tolerance: 10 %"]
+    assert tolerance_lines([made_of(EVEN), made_of((), OTHER)], 80) == ["throughput tolerance: 10 %"]
 
 
-def test_tolerance_that_the_spread_widened_is_named_with_its_case():
-    assert tolerance_lines([spread_by(0.14, OTHER), spread_by(0.04), spread_by(0.01)], 120) == [
-        "throughput tolerance: 10 %; test_classifier_trains[b64-180x180]: 14 %, the spread of its baseline"
+def test_tolerance_that_noise_widened_is_named_with_its_case():
+    assert tolerance_lines([made_of(UNEVEN, OTHER), made_of(EVEN), made_of(EVEN)], 120) == [
+        f"throughput tolerance: 10 %; test_classifier_trains[b64-180x180]: {WIDER}, for the noise of its baseline"
     ]
+    assert WIDER != "10 %"
 
 
 def test_tolerance_of_what_was_recorded_is_that_of_the_new_baseline():
-    recorded = result(recorded=baseline(throughput=throughput(spread=0.2)), baseline=None)
+    recorded = result(recorded=baseline(throughput=throughput(runs=UNEVEN)), baseline=None)
     (line,) = tolerance_lines([recorded], 100)
-    assert line == "throughput tolerance: 20 %, the spread of its baseline"
+    assert line == f"throughput tolerance: {WIDER}, for the noise of its baseline"
 
 
 def test_tolerance_of_what_is_not_compared_is_not_named():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_batchguard.core.model import Baseline, MemoryFigures
+from pytest_batchguard.core.figures import MemoryFigures
+from pytest_batchguard.core.model import Baseline
 from pytest_batchguard.errors import BaselineFileError
 from pytest_batchguard.storage import baselines
 from tests.unit.samples import CPU, GPU

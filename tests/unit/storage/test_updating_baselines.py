@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from pytest_batchguard.core.model import Baseline, LossFigures, MemoryFigures, ModelFingerprint, ThroughputFigures
+from pytest_batchguard.core.figures import LossFigures, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.model import Baseline, ModelFingerprint
 from pytest_batchguard.errors import BaselineFileError
 from pytest_batchguard.storage import baselines
 from tests.unit.samples import GPU, full_baseline
@@ -91,12 +92,23 @@ def test_recording_what_was_read_changes_nothing(path):
 def test_what_only_one_run_is_about_is_not_stored(path):
     figures = Baseline(
         MemoryFigures(5, host_peak_bytes=6, device_used_bytes=7, other_processes=2),
-        ThroughputFigures(5.0, 1.0, 1, 0.9, 1.1, 3, (0.1,), (0.2,), settled=False),
+        ThroughputFigures(
+            5.0,
+            1.0,
+            1,
+            core_pace=2.0,
+            pace_low=0.9,
+            pace_high=1.1,
+            window_steps=3,
+            step_seconds=(0.1,),
+            yardstick_seconds=(0.2,),
+            settled=False,
+        ),
     )
     baselines.update(path, GPU, {FIRST: figures})
     stored = yaml.safe_load(path.read_text())["cases"][FIRST]
     assert stored["memory"] == {"peak_bytes": 5}
-    assert stored["throughput"] == {"images_per_second": 5.0, "pace": 1.0, "yardstick": 1}
+    assert stored["throughput"] == {"images_per_second": 5.0, "pace": 1.0, "yardstick": 1, "mix": 1.0}
 
 
 def test_long_loss_curve_stays_on_one_line(path):

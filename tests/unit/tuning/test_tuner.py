@@ -5,18 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_batchguard.core.model import (
-    Breakdown,
-    Case,
-    Device,
-    Failure,
-    FailureKind,
-    ImageSize,
-    Measurement,
-    MemoryFigures,
-    ModelFingerprint,
-    ThroughputFigures,
-)
+from pytest_batchguard.core.figures import Breakdown, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.model import Case, Device, Failure, FailureKind, ImageSize, Measurement, ModelFingerprint
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.core.tuning import Tuning
 from pytest_batchguard.tuning.found import Found

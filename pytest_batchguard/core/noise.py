@@ -1,0 +1,81 @@
+"""How well a pace is known: two processes that run the same program differ, and what one of them says proves little.
+
+Paces are compared by their logarithms, since noise is a share of a pace. All paces of a case tell of its noise, those
+that its baseline was made of and those that are judged, together with what is usual: few of them say little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+from pytest_batchguard.core.figures import ThroughputFigures
+
+MOST_ATTEMPTS = 5
+"""Fresh measurements of one case before a verdict falls."""
+
+USUAL_NOISE = 0.03
+"""Standard deviation of a pace over fresh processes of one program, as a share; see docs/noise.md."""
+
+USUAL_NOISE_WEIGHT = 4
+"""How many paces' worth of evidence that is. Source: Smyth (2004), doi:10.2202/1544-6115.1027, section 3."""
+
+MARGIN = 2.33
+"""Standard errors from a pace to either end of its interval: 1 % of all lie further to that side."""
+
+_WINDOWS_MARGIN = 1.96
+"""The same of the interval that the windows of one process give, beyond which lie 2.5 %."""
+
+
+def tolerated(asked: float, accepted: ThroughputFigures) -> float:
+    """Return the effective tolerance of throughput: the asked one, or what the baseline's noise supports if larger.
+
+    That is how far the interval of `MOST_ATTEMPTS` paces reaches where they are as noisy as the baseline's.
+    """
+    error = _noise([accepted.runs]) * math.sqrt(1 / MOST_ATTEMPTS + _variances(accepted))
+    return max(asked, math.expm1(MARGIN * error))
+
+
+def middle(paces: Sequence[float]) -> float:
+    """Return the geometric mean of the paces, of five and more without the highest and the lowest fifth."""
+    ordered = sorted(map(math.log, paces))
+    cut = len(ordered) // 5
+    return math.exp(fmean(ordered[cut : len(ordered) - cut]))
+
+
+def interval(measured: ThroughputFigures, accepted: ThroughputFigures) -> tuple[float, float]:
+    """Return the interval of a measured pace, as wide as its own noise and that of what it is held against ask for.
+
+    Args:
+        measured: Of one attempt, or of several taken together.
+        accepted: The baseline's.
+    """
+    paces = measured.runs or (measured.pace,)
+    noise = max(_noise([paces, accepted.runs]), _within(measured) * math.sqrt(len(paces)))
+    error = noise * math.sqrt(1 / len(paces) + _variances(accepted))
+    reach = math.exp(MARGIN * error)
+    return measured.pace / reach, measured.pace * reach
+
+
+def _noise(groups: Sequence[Sequence[float]]) -> float:
+    """Return the standard deviation of a pace, as a share, from groups of paces of one program each."""
+    squares = USUAL_NOISE_WEIGHT * USUAL_NOISE**2
+    degrees = USUAL_NOISE_WEIGHT
+    for paces in filter(None, groups):
+        logs = list(map(math.log, paces))
+        squares += sum((each - fmean(logs)) ** 2 for each in logs)
+        degrees += len(logs) - 1
+    return math.sqrt(squares / degrees)
+
+
+def _variances(accepted: ThroughputFigures) -> float:
+    """Return what the baseline adds, in variances of one pace; nothing where it is the yardstick itself."""
+    return 1 / len(accepted.runs) if accepted.runs else 0.0
+
+
+def _within(figures: ThroughputFigures) -> float:
+    """Return the standard error of a pace as its windows tell it, as a share."""
+    if figures.pace_low is None or figures.pace_high is None:
+        return 0.0
+    return math.log(figures.pace_high / figures.pace_low) / (2 * _WINDOWS_MARGIN)
