@@ -76,8 +76,9 @@ def test_pipeline(batchguard, slowdown):
 """
 
 NEIGHBOUR = """
-import random, time
-while True:
+import os, random, time
+parent = os.getppid()
+while os.getppid() == parent:
     end = time.monotonic() + random.uniform(0.2, 2)
     while time.monotonic() < end:
         pass

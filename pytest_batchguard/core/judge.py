@@ -26,6 +26,8 @@ _WORST_FIRST = (
     Verdict.PASSED,
 )
 _DISTURBING = 0.05
+_EXPLODED = 1e5
+"""Growth of the loss from which on Keras's running mean, in float32, shows nothing of a loss like the first."""
 _TIGHT = 0.95
 
 
@@ -72,6 +74,7 @@ def _absolute_checks(measurement: Measurement, limits: Limits) -> Iterator[Check
             # A loss that exploded at once falls ever after; it is held against the untrained model's too.
             untrained = loss.curve[0]
             yield _at_most("diverged_loss", loss.last, untrained + abs(untrained), Verdict.UNHEALTHY)
+            yield _at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * abs(untrained), Verdict.UNHEALTHY)
     if memory and limits.max_memory is not None:
         yield _at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
     if throughput and limits.min_throughput is not None:

@@ -35,6 +35,7 @@ QUANTITIES = {
     "pace": Quantity("pace", True, _pace),
     "finite_loss": Quantity("steps with a finite loss", False, lambda value: f"{value:.0f}"),
     "diverged_loss": Quantity("loss at the end", True, units.format_loss),
+    "largest_loss": Quantity("largest loss", True, units.format_loss),
     "min_loss_decrease": Quantity("loss decrease", False, units.format_percent),
     "loss_decrease": Quantity("loss decrease", False, units.format_percent),
 }

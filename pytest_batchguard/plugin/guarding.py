@@ -87,7 +87,7 @@ class CaseGuarding:
         attempt = attempts[conclusion.place]
         result = CaseResult(
             node_id=item.nodeid,
-            judgement=conclusion.judgement,
+            judgement=_with_reason(conclusion.judgement, attempt.base_problem),
             limits=policy.limits,
             measurement=conclusion.measurement,
             baseline=attempted[conclusion.place].baseline,

@@ -111,7 +111,7 @@ def test_entry_holds_the_figures_under_their_names(written):
 
     assert case["memory"]["peak_bytes"] > 0
     assert set(case["memory"]) == {"peak_bytes", "spread"}
-    assert set(case["throughput"]) == {"images_per_second", "pace", "yardstick", "spread"}
+    assert set(case["throughput"]) == {"images_per_second", "pace", "yardstick", "mix", "spread", "runs"}
     assert set(case["breakdown"]) == {"pipeline_seconds", "model_seconds", "step_seconds"}
     assert case["loss"]["first"] > case["loss"]["last"]
     assert 0 < case["loss"]["decrease"] < 1

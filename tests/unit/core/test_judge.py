@@ -305,7 +305,12 @@ def test_what_either_side_lacks_is_not_compared():
     nothing = measurement(memory=None, throughput=None, loss=None)
     assert judge(nothing, baseline(), Limits(memory_budget=1, max_memory=1, min_throughput=1)).checks == ()
     judgement = judge(measurement(), baseline(memory=None, throughput=None, loss=None), Limits())
-    assert {check.quantity for check in judgement.checks} == {"finite_loss", "min_loss_decrease", "diverged_loss"}
+    assert {check.quantity for check in judgement.checks} == {
+        "finite_loss",
+        "min_loss_decrease",
+        "diverged_loss",
+        "largest_loss",
+    }
 
 
 # Tolerance from the noise
@@ -352,6 +357,14 @@ def test_two_breaches_of_one_verdict_are_both_named():
     assert judge(both, baseline(), Limits()).reason == (
         "peak memory 1000 MiB, allowed is at most 105 MiB; pace 3 yardsticks, allowed is at most 2.2 yardsticks"
     )
+
+
+@pytest.mark.parametrize(("spike", "verdict"), [(2e5, Verdict.PASSED), (2.1e5, Verdict.UNHEALTHY)])
+def test_loss_that_exploded_on_its_way_is_unhealthy_wherever_it_ends(spike, verdict):
+    curve = (2.0, spike, -1.0, 1.0)
+    judgement = judge(measurement(loss=LossFigures(2.0, 1.0, 0.5, curve)), baseline(loss=None), Limits())
+    assert judgement.verdict is verdict
+    assert ("largest loss" in judgement.reason) is (verdict is Verdict.UNHEALTHY)
 
 
 # Notes

@@ -2,7 +2,7 @@ import pytest
 
 from pytest_batchguard.core.quantities import QUANTITIES
 
-LOWER_IS_BETTER = {"budget", "max_memory", "peak_memory", "pace", "diverged_loss"}
+LOWER_IS_BETTER = {"budget", "max_memory", "peak_memory", "pace", "diverged_loss", "largest_loss"}
 
 
 @pytest.mark.parametrize("name", QUANTITIES)
@@ -18,6 +18,7 @@ def test_direction_of_every_quantity(name):
         ("pace", 2.787, "2.79 yardsticks"),
         ("finite_loss", 19.0, "19"),
         ("diverged_loss", 2.31, "2.31"),
+        ("largest_loss", 2.31, "2.31"),
         ("loss_decrease", 0.385, "38.5 %"),
     ],
 )
