@@ -58,7 +58,7 @@ def test_model(batchguard, slowdown):
     batchguard.train(model, digits)
 
 @SLOWDOWNS
-@pytest.mark.batchguard(64, 32)
+@pytest.mark.batchguard(8, 32)
 def test_pipeline(batchguard, slowdown):
     import tensorflow as tf
     from digits_classifier.data import load_digits
@@ -66,11 +66,12 @@ def test_pipeline(batchguard, slowdown):
 
     def augment(images, labels):
         for _ in range(round(40 * (1 + slowdown))):
-            images = tf.image.resize(tf.image.resize(images, (96, 96)), batchguard.image_size)
+            images = tf.image.resize(tf.image.resize(images, (256, 256)), batchguard.image_size)
         return images, labels
 
     one_core = tf.data.Options()
     one_core.threading.max_intra_op_parallelism = 1
+    one_core.threading.private_threadpool_size = 2  # or it would wait for the training's threads
     digits = load_digits(batchguard.image_size, batchguard.batch_size).cache().map(augment).prefetch(2)
     batchguard.train(build_classifier(batchguard.image_size), digits.with_options(one_core))
 """
