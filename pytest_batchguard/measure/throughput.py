@@ -80,7 +80,7 @@ class ThroughputMeter:
     _seen: int = 0
     _last_end: float = math.nan
     _step_seconds: float = math.nan
-    _fastest: float = math.inf
+    _warmup_seconds: list[float] = field(default_factory=list)
     _window_steps: int = 0
     _in_window: int = 0
     _window_begin: float | None = None
@@ -176,15 +176,18 @@ class ThroughputMeter:
         self._last_end = now
         if math.isnan(self._step_seconds):  # the first: nobody saw it begin
             return
-        self._fastest = min(self._fastest, self._step_seconds)
-        has_settled = self._step_seconds <= SETTLED * self._fastest or self._seen >= LONGEST_WARMUP * self.warmup
+        self._warmup_seconds.append(self._step_seconds)
+        is_fast = self._step_seconds <= SETTLED * min(self._warmup_seconds)
+        has_settled = is_fast or self._seen >= LONGEST_WARMUP * self.warmup
         if self._seen >= self.warmup and has_settled:
             self._plan_windows()
             self._pause()
             self._measuring_since = self.clock()
 
     def _plan_windows(self) -> None:
-        fewest = math.ceil(SHORTEST_WINDOW_SECONDS / self._step_seconds) if self._step_seconds > 0 else 0
+        # The median: of an input-bound training's steps some find prefetched data, and the last may be one of them.
+        usual = median(self._warmup_seconds[-self.warmup :])
+        fewest = math.ceil(SHORTEST_WINDOW_SECONDS / usual) if usual > 0 else 0
         self._window_steps = max(fewest, FEWEST_STEPS_IN_WINDOW)
 
     def _has_enough(self) -> bool:

@@ -480,3 +480,13 @@ def test_usual_reading_is_the_median_of_each_part_beside_the_windows():
     assert meter.usual_reading is None
     scene.train(meter, steady(0.5))
     assert meter.usual_reading == Reading(YARD, 0.0, 0.0625)
+
+
+def test_windows_are_planned_by_the_usual_step_and_not_by_one_that_found_prefetched_data():
+    scene = Scene()
+    meter = scene.meter(warmup=4)
+    for seconds in (1.0, 2**-4, 2**-4, 2**-8):
+        scene.step(meter, seconds)
+    assert scene.diary[-1] == "yardstick"
+    scene.train(meter, steady(2**-4))
+    assert meter.figures().window_steps == math.ceil(SHORTEST_WINDOW_SECONDS * 2**4)
