@@ -220,7 +220,9 @@ def _improvements(measurement: Measurement, baseline: Baseline | None, limits: L
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:
         allowance = tolerated(limits.throughput_tolerance, accepted)
-        pairs.append(("pace", measured.pace / accepted.pace, allowance))
+        _, high = interval(measured, accepted)
+        if high < accepted.pace:
+            pairs.append(("pace", measured.pace / accepted.pace, allowance))
     for label, ratio, allowance in pairs:
         if ratio < 1 - allowance:
             yield f"improved: {label} is {format_percent(1 - ratio)} better than the baseline, which is stale"

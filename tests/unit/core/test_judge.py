@@ -380,6 +380,12 @@ def test_pace_better_than_the_tolerance_is_a_pass_with_a_note():
     assert judgement.notes == ("improved: pace is 25 % better than the baseline, which is stale",)
 
 
+def test_pace_that_may_be_no_better_is_not_noted_as_improved():
+    sure, unsure = windows_apart(1.7, 1.7 * 1.7 / 1.999), windows_apart(1.7, 1.7 * 1.7 / 2.001)
+    assert "improved" in judge(sure, baseline(), Limits()).notes[0]
+    assert judge(unsure, baseline(), Limits()).notes == ()
+
+
 def test_peak_as_much_better_as_the_tolerance_is_not_yet_improved():
     assert (
         judge(measurement(memory=memory(750)), baseline(memory=memory(1000)), Limits(memory_tolerance=0.25)).notes == ()
