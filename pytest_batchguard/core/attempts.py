@@ -102,7 +102,7 @@ def taken_together(measurements: Sequence[Measurement]) -> tuple[int, Measuremen
     """
     figures = [each.throughput for each in measurements if each.throughput is not None]
     pace = middle([each.pace for each in figures]) if figures else 0.0
-    distances = [abs(math.log(_pace(each) / pace)) if each.throughput else math.inf for each in measurements]
+    distances = [abs(math.log(each.throughput.pace / pace)) if each.throughput else math.inf for each in measurements]
     place = distances.index(min(distances))
     nearest = measurements[place]
     peaks = [each.memory for each in measurements if each.memory is not None]
@@ -138,10 +138,6 @@ def _throughput_together(
 def _stands(attempts: Sequence[Attempted]) -> bool:
     """Return whether the last attempt says what does not change by trying."""
     return not (_is_noisy_alarm(attempts[-1].judgement) or attempts[-1].judgement.verdict in _FINE)
-
-
-def _pace(measurement: Measurement) -> float:
-    return measurement.throughput.pace if measurement.throughput is not None else math.inf
 
 
 def _is_noisy_alarm(judgement: Judgement) -> bool:
