@@ -18,7 +18,7 @@ MOST_ATTEMPTS = 5
 USUAL_NOISE = 0.03
 """Standard deviation of a pace over fresh processes of one program, as a share; see docs/noise.md."""
 
-USUAL_NOISE_WEIGHT = 4
+USUAL_NOISE_WEIGHT = 2
 """How many paces' worth of evidence that is. Source: Smyth (2004), doi:10.2202/1544-6115.1027, section 3."""
 
 MARGIN = 2.33

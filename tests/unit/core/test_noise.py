@@ -5,6 +5,7 @@ import math
 import pytest
 
 from pytest_batchguard.core.noise import MARGIN, MOST_ATTEMPTS, USUAL_NOISE, interval, middle, tolerated
+from pytest_batchguard.core.noise import USUAL_NOISE_WEIGHT as WEIGHT
 from tests.unit.samples import throughput
 
 UNEVEN = (1.8, 1.9, 2.0, 2.1, 2.2)
@@ -62,7 +63,7 @@ def test_tolerance_is_the_asked_one_where_the_baseline_supports_it():
 
 
 def test_tolerance_is_what_five_attempts_as_noisy_as_the_baseline_can_tell_where_that_is_more():
-    noise = math.sqrt((4 * USUAL_NOISE**2 + deviations(UNEVEN)) / (4 + len(UNEVEN) - 1))
+    noise = math.sqrt((WEIGHT * USUAL_NOISE**2 + deviations(UNEVEN)) / (WEIGHT + len(UNEVEN) - 1))
     error = noise * math.sqrt(1 / MOST_ATTEMPTS + 1 / len(UNEVEN))
     assert tolerated(0.01, throughput(2.0, runs=UNEVEN)) == pytest.approx(math.exp(MARGIN * error) - 1)
 
