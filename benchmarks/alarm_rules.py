@@ -125,6 +125,7 @@ def rows(measured: Mapping[Key, Sequence[Measurement]]) -> Iterator[list[str]]:
         case, condition, slowdown = key
         unchanged = combine(measured[case, QUIET, 0.0])
         paces, rates = paces_of(attempts, unchanged), rates_of(attempts)
+        in_training = [attempt.throughput.pace for attempt in attempts if attempt.throughput]
         usual = median(paces_of(measured[case, QUIET, 0.0], unchanged))
         shares = {name: judged(measured, key, rule, DEFAULT_TOLERANCE) for name, rule in RULES.items()}
         yield [
@@ -136,6 +137,7 @@ def rows(measured: Mapping[Key, Sequence[Measurement]]) -> Iterator[list[str]]:
             f"{fmean(_others_share(each) for each in attempts):.0%}",
             f"{stdev(rates) / fmean(rates):.1%}",
             f"{stdev(paces) / fmean(paces):.1%}",
+            f"{stdev(in_training) / fmean(in_training):.1%}",
             *(f"{share.alarms:.1%}" for share in shares.values()),
             f"{shares['the guard'].unsure:.1%}",
         ]
@@ -150,6 +152,7 @@ HEAD = (
     "others had of the processor",
     "images/s vary by",
     "pace varies by",
+    "in the standard training alone",
     *(f"alarms: {name}" for name in RULES),
     "guard: inconclusive",
 )
