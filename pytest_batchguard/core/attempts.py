@@ -14,11 +14,12 @@ from pytest_batchguard.core.noise import MOST_ATTEMPTS, middle, tolerated
 from pytest_batchguard.core.quantities import NOISY_QUANTITIES
 
 FEWEST_TO_FAIL = 3
-"""Attempts behind every pace that is called regressed."""
+"""Attempts behind a pace that is called regressed, unless two put it beyond its limit for certain."""
 
 _ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
 _FINE = {Verdict.PASSED, Verdict.NO_BASELINE}
 _AGREEING = 2
+"""Attempts behind every other breach, and behind a pace whose whole interval lies beyond its limit."""
 _SUSPICIOUS = 0.5
 
 
@@ -74,8 +75,8 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
     """Return whether a fresh process should measure the case again before a verdict falls.
 
     Not only a breach is measured again, but also a pace that has used up half of what is tolerated, or is known too
-    poorly. It takes `FEWEST_TO_FAIL` attempts, judged together, to call a pace regressed, and two that agree on any
-    other limit. The loss of a seeded run does not change by trying.
+    poorly. It takes `FEWEST_TO_FAIL` attempts, judged together, to call a pace regressed, two where its whole interval
+    lies beyond the limit, and two that agree on any other limit. The loss of a seeded run does not change by trying.
     """
     if _stands(attempts) or len(attempts) == MOST_ATTEMPTS:
         return False
@@ -150,7 +151,8 @@ def _is_open(check: Check, attempts: int) -> bool:
     if check.quantity != "pace" or check.baseline is None or check.allowance is None:
         return False
     if check.verdict is Verdict.REGRESSED:
-        return attempts < FEWEST_TO_FAIL
+        is_certain = check.interval is not None and check.interval[0] > check.limit
+        return attempts < (_AGREEING if is_certain else FEWEST_TO_FAIL)
     is_suspicious = check.measured > check.baseline * (1 + _SUSPICIOUS * check.allowance)
     return is_suspicious or check.verdict is Verdict.INCONCLUSIVE
 

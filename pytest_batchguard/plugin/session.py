@@ -83,7 +83,7 @@ class GuardSession:
             return [device, f"batchguard: against {base}, trained in turn; stored baselines are not used"]
         folder = relative(self._file.path.parent, self._config)
         cases = f"{len(self._file.cases)} cases" if self._file.path.exists() else "none yet"
-        return [device, f"batchguard: baselines of this device in {folder}: {cases}"]
+        return [device, f"batchguard: baselines in {folder}: {cases}"]
 
     def pytest_sessionstart(self) -> None:
         """Start the process servers, which import TensorFlow while pytest collects."""

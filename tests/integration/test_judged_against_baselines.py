@@ -129,10 +129,10 @@ def test_failure_says_what_changed_since_the_baseline(run):
     assert "2026-01-01" not in failure
 
 
-def test_breach_of_memory_and_throughput_is_measured_three_times_and_every_attempt_is_shown(run):
+def test_breach_of_memory_and_throughput_is_measured_again_and_every_attempt_is_shown(run):
     attempts = [line for line in run.section("test_slower_and_larger[b4-8x8]") if line.startswith("attempt ")]
 
-    assert len(attempts) == 3
+    assert len(attempts) == 2
     for number, attempt in enumerate(attempts, 1):
         assert re.fullmatch(rf"attempt {number}: regressed, peak memory .* KiB, pace .* yardsticks", attempt)
 
