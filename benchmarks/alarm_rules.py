@@ -16,12 +16,16 @@ from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Limits, Measurement, Verdict
 from pytest_batchguard.core.noise import MOST_ATTEMPTS
 from pytest_batchguard.core.repeats import combine
+from pytest_batchguard.core.statistics import median_interval
+from pytest_batchguard.measure.throughput import FEWEST_WINDOWS
+from pytest_batchguard.measure.throughput import QUIET as QUIETEST
 
 REPEATS = 5
 BASELINES = 20
 TOLERANCES = (0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25)
 DEFAULT_TOLERANCE = 0.1
 QUIET = "quiet"
+WINDOWS = (24, 16, 12, 8)
 
 Key = tuple[str, str, float]
 """Case, condition of the machine, planted slowdown."""
@@ -198,6 +202,38 @@ def curve(measured: Mapping[Key, Sequence[Measurement]], slowdown: float, rule: 
         each = [judged(measured, key, rule, tolerance) for key in keys]
         shares.append(sum(share.alarms * share.runs for share in each) / sum(share.runs for share in each))
     return shares
+
+
+def of_first_windows(attempt: Measurement, count: int) -> Measurement:
+    """Return an attempt as it would have been had it ended after so many windows; its yardstick is the training."""
+    throughput = attempt.throughput
+    if throughput is None:
+        return attempt
+    steps, beside = throughput.step_seconds[:count], throughput.yardstick_seconds[:count]
+    disturbances = throughput.disturbances[:count]
+    quiet = [place for place, share in enumerate(disturbances) if share <= QUIETEST]
+    if len(quiet) < FEWEST_WINDOWS:
+        calmest = sorted(range(len(disturbances)), key=disturbances.__getitem__)
+        quiet = calmest[: max(FEWEST_WINDOWS, len(calmest) // 2)]
+    paces = [steps[place] / beside[place] for place in quiet]
+    low, high = median_interval(paces)
+    pace = median(paces)
+    core_pace = throughput.core_pace and throughput.core_pace * pace / throughput.pace
+    cut = replace(throughput, pace=pace, core_pace=core_pace, pace_low=low, pace_high=high, step_seconds=steps)
+    return replace(attempt, throughput=cut)
+
+
+def window_rows(measured: Mapping[Key, Sequence[Measurement]], case_prefix: str) -> Iterator[list[str]]:
+    """Yield what the guard would have said after fewer windows, of the cases whose names begin so."""
+    slowdowns = sorted({key[2] for key in measured})
+    for count in WINDOWS:
+        cut = {
+            key: [of_first_windows(attempt, count) for attempt in attempts]
+            for key, attempts in measured.items()
+            if key[0].startswith(case_prefix)
+        }
+        shares = [curve(cut, slowdown, guard)[TOLERANCES.index(DEFAULT_TOLERANCE)] for slowdown in slowdowns]
+        yield [str(count), *(f"{share:.1%}" for share in shares)]
 
 
 def draw(measured: Mapping[Key, Sequence[Measurement]], path: Path) -> None:

@@ -199,6 +199,10 @@ def report() -> None:
     alarm_rules.draw(measured_so_far, RESULTS / "false_alarms.svg")
     head = ["runs that fail, by", "planted", *(f"{tolerance:.1%}" for tolerance in alarm_rules.TOLERANCES)]
     lines += ["", "Over all cases and both conditions, by tolerance:", "", *table(head, _curves(measured_so_far))]
+    slowdowns = sorted({key[2] for key in measured_so_far})
+    lines += ["", "Where every attempt ends after so many windows, of the cases that wait for no data:", ""]
+    head = ["windows", *(f"planted {slowdown:.0%}" for slowdown in slowdowns)]
+    lines += table(head, list(alarm_rules.window_rows(measured_so_far, "model")))
     lines += ["", "![](false_alarms.svg)"]
     record("false_alarms", "python benchmarks/false_alarms.py", lines)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,11 +20,14 @@ from typing import Any
 from lab import Bench, work_on
 from record import RESULTS, record, table
 
+from pytest_batchguard.core.figures import Activations
 from pytest_batchguard.core.model import FailureKind
+from pytest_batchguard.core.plain import from_plain, to_plain
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.core.units import format_bytes, parse_size
 from pytest_batchguard.measure.device import choose_device
-from pytest_batchguard.tuning.search import Probe, SizeSearch
+from pytest_batchguard.tuning.memory_line import Probe
+from pytest_batchguard.tuning.search import SizeSearch
 
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
 PROBES = RESULTS / "search.jsonl"
@@ -98,8 +101,12 @@ class Prober:
             self._known[asked] = {"asked": asked, **self._measured(size)}
             with PROBES.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self._known[asked]) + "\n")
-        line = self._known[asked]
-        return Probe(size, line["fits"], line["peak_bytes"], line["held_bytes"])
+        return _probe(self._known[asked])
+
+    def known(self) -> list[Probe]:
+        """Return all that is known of this model, image size and budget."""
+        key = (self._bench.parameters["kind"], self._bench.case.image_size.height, self._budget)
+        return [_probe(line) for asked, line in self._known.items() if asked[:3] == key]
 
     def _measured(self, size: int) -> dict[str, Any]:
         budget_bytes = parse_size(self._budget)
@@ -112,7 +119,13 @@ class Prober:
             "fits": failure is None,
             "peak_bytes": memory.peak_bytes if memory else None,
             "held_bytes": memory.held_bytes if memory else None,
+            "activations": to_plain(measurement.activations) if failure is None else None,
         }
+
+
+def _probe(line: dict[str, Any]) -> Probe:
+    activations = from_plain(Activations, line["activations"]) if line["activations"] else None
+    return Probe(line["asked"][3], line["fits"], line["peak_bytes"], line["held_bytes"], activations)
 
 
 def search_all(bench: Bench) -> None:
@@ -120,9 +133,9 @@ def search_all(bench: Bench) -> None:
     known = {tuple(line["asked"]): line for line in probes()}
     kind, size = bench.parameters["kind"], bench.case.image_size
     for budget in BUDGETS[kind].get(size.height, ()):
-        ask = Prober(bench, budget, known).ask
-        search, trail = searched(parse_size(budget), ask)
-        print(f"{kind} {size} {budget}: {trail}, truth {bisected(search, ask)}", flush=True)
+        prober = Prober(bench, budget, known)
+        _, trail = searched(parse_size(budget), prober.ask)
+        print(f"{kind} {size} {budget}: {trail}, truth {bisected(prober.known(), prober.ask)}", flush=True)
 
 
 def probes() -> list[dict[str, Any]]:
@@ -142,10 +155,11 @@ def searched(limit_bytes: int, ask: Callable[[int], Probe]) -> tuple[SizeSearch,
     return search, trail
 
 
-def bisected(search: SizeSearch, ask: Callable[[int], Probe]) -> int:
+def bisected(known: Iterable[Probe], ask: Callable[[int], Probe]) -> int:
     """Return the largest size that trains, found by bisection between what is known to train and to fail."""
-    low = search.largest.batch_size if search.largest else 0
-    high = search.smallest_failing or low + 1
+    high = min((probe.batch_size for probe in known if not probe.fits), default=None)
+    low = max((probe.batch_size for probe in known if probe.fits and (not high or probe.batch_size < high)), default=0)
+    high = high or low + 1
     while high - low > 1:
         middle = (low + high) // 2
         if ask(middle).fits:
@@ -186,14 +200,10 @@ def rows(known: dict[tuple[Any, ...], dict[str, Any]]) -> list[dict[str, Any]]:
     for kind, sizes in BUDGETS.items():
         for side, budgets in sizes.items():
             for budget in budgets:
-
-                def ask(size: int, key: tuple[Any, ...] = (kind, side, budget)) -> Probe:
-                    line = known[(*key, size)]
-                    return Probe(size, line["fits"], line["peak_bytes"], line["held_bytes"])
-
+                here = {asked[3]: _probe(line) for asked, line in known.items() if asked[:3] == (kind, side, budget)}
                 try:
-                    search, trail = searched(parse_size(budget), ask)
-                    boundary = bisected(search, ask)
+                    search, trail = searched(parse_size(budget), here.__getitem__)
+                    boundary = bisected(here.values(), here.__getitem__)
                 except KeyError:
                     continue
                 largest = search.largest

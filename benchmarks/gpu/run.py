@@ -32,7 +32,8 @@ from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.measure.device import choose_device, cpu_device
 from pytest_batchguard.measure.nvml import driver_versions, opened_nvml
-from pytest_batchguard.tuning.search import Probe, SizeSearch
+from pytest_batchguard.tuning.memory_line import Probe
+from pytest_batchguard.tuning.search import SizeSearch
 
 REPOSITORY = Path(__file__).parents[2]
 GIB = 2**30

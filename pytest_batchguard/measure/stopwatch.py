@@ -18,14 +18,19 @@ LAPS = 6
 RUNS = 5
 """Runs of which the median counts."""
 
-LONGEST_SECONDS = 2.0
+LONGEST_SECONDS = 1.0
+"""Time in runs after which no other is begun."""
+
+READING_SHARE = 0.6
+LONGEST_READING_SECONDS = 0.06
+"""Time of the yardstick between two runs: a share of the last run's, but no more than this."""
 
 SKIPPED_AFTER_PAUSE = 1
 """Laps after a reading that do not count: they find prefetched data or cold caches."""
 
 
-Drift = Callable[[], float]
-"""Returns how long the yardstick takes now, relative to how long it took beside the steps."""
+Drift = Callable[[float], float]
+"""Reads the yardstick for so many seconds; returns how long it takes now, relative to how long beside the steps."""
 
 
 class Stopwatch:
@@ -39,7 +44,7 @@ class Stopwatch:
     def __init__(self, clock: Callable[[], float], drift: Drift | None = None) -> None:
         self._clock = clock
         self._drift = drift
-        self._drift_before = self._read_drift()
+        self._drift_before = self._read_drift(LONGEST_READING_SECONDS)
         self._to_skip = SKIPPED
         self._spent = 0.0
         self._runs: list[float] = []
@@ -75,7 +80,7 @@ class Stopwatch:
     def _end_run(self) -> None:
         seconds = self._clock() - self._begin
         self._spent += seconds
-        drift_after = self._read_drift()
+        drift_after = self._read_drift(min(LONGEST_READING_SECONDS, READING_SHARE * seconds))
         if self._laps_in_run == LAPS or not self._runs:
             drift = (self._drift_before + drift_after) / 2
             self._runs.append(seconds / self._laps_in_run / drift)
@@ -83,5 +88,5 @@ class Stopwatch:
         self._to_skip = SKIPPED_AFTER_PAUSE if self._drift is not None else 0
         self._begin_run()
 
-    def _read_drift(self) -> float:
-        return self._drift() if self._drift is not None else 1.0
+    def _read_drift(self, at_least: float) -> float:
+        return self._drift(at_least) if self._drift is not None else 1.0

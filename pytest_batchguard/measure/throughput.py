@@ -26,7 +26,8 @@ MOST_WINDOWS = 24
 FINE_TOLERANCE = 0.1
 MOST_SECONDS = 60.0
 """Windows are added until the interval of the median pace is narrow, within these bounds. A tolerance of half and more
-needs fewer; below a tenth there may be more of them, up to four times as many, which halves the interval."""
+needs fewer, and so does a pace that nothing is held against; below a tenth there may be more of them, up to four times
+as many, which halves the interval."""
 
 SETTLED = 1.25
 LONGEST_WARMUP = 4
@@ -196,7 +197,7 @@ class ThroughputMeter:
             return False
         if count >= self._most or self.clock() - self._measuring_since > MOST_SECONDS:
             return True
-        if math.isinf(self.good_pace):
+        if self._is_held_to_nothing:
             return True
         if len(self._quiet()) < self._fewest:
             return False
@@ -206,7 +207,12 @@ class ThroughputMeter:
 
     @property
     def _fewest(self) -> int:
-        return FEWEST_ROUGHLY if self.tolerance >= ROUGH_TOLERANCE else FEWEST_WINDOWS
+        is_rough = self.tolerance >= ROUGH_TOLERANCE or self._is_held_to_nothing
+        return FEWEST_ROUGHLY if is_rough else FEWEST_WINDOWS
+
+    @property
+    def _is_held_to_nothing(self) -> bool:
+        return math.isinf(self.good_pace)
 
     @property
     def _most(self) -> int:

@@ -27,9 +27,6 @@ from pytest_batchguard.training import runtime, yardstick_kernel
 
 _PROGRESS_SECONDS = 0.1
 
-_READING_SECONDS = 0.06
-"""Time of the yardstick between runs of a part of the step alone."""
-
 
 class Recorder:
     """Takes the figures of one training.
@@ -138,8 +135,8 @@ class Recorder:
             return None
         yardstick = self._yardstick
 
-        def relative() -> float:
-            now = yardstick.read(at_least=_READING_SECONDS)
+        def relative(at_least: float) -> float:
+            now = yardstick.read(at_least)
             return _part(now, on_core=on_core) / _part(usual, on_core=on_core)
 
         return relative

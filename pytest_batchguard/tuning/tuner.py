@@ -17,8 +17,9 @@ from pytest_batchguard.core.tuning import Largest, NoiseScale, SpeedPoint, Trial
 from pytest_batchguard.tuning import curve, recommend
 from pytest_batchguard.tuning.found import Found
 from pytest_batchguard.tuning.gradient_noise import NoiseSample, noise_scale
+from pytest_batchguard.tuning.memory_line import Probe
 from pytest_batchguard.tuning.scaling import ScalingRule, rule_for
-from pytest_batchguard.tuning.search import Probe, SizeSearch
+from pytest_batchguard.tuning.search import SizeSearch
 
 _MOST_EPOCHS = 5
 """Of a trial: more would tell the sizes no further apart than their seeds do."""
@@ -27,9 +28,6 @@ _FEWEST_STEPS = 8
 """Of a trial of the largest candidate."""
 
 _PROBE_STEPS = 4
-_LONG_STEP_SECONDS = 0.3
-_ROUGHLY = 0.5
-"""The tolerance with which steps longer than that are timed: it halves the number of windows."""
 
 _NOISE_BATCH = 64
 
@@ -122,7 +120,7 @@ class Tuner:
         failure = measurement.failure if measurement else None
         if measurement is not None and failure is None and measurement.memory is not None:
             memory = measurement.memory
-            search.add(Probe(size, fits=True, peak_bytes=memory.peak_bytes, held_bytes=memory.held_bytes))
+            search.add(Probe(size, True, memory.peak_bytes, memory.held_bytes, measurement.activations))
             self._note(measurement)
             self._bound(search, measurement)
             return ""
@@ -159,7 +157,7 @@ class Tuner:
             if curve.is_enough(points) and size not in declared:
                 continue
             self._tell(f"throughput at {size}")
-            found = self._measure(self._timing_plan(size, points))
+            found = self._measure(self._timing_plan(size))
             measurement = found.measurement
             if measurement is None or measurement.failure is not None or measurement.throughput is None:
                 self._miss(f"throughput at {size}: {_why(found)}")
@@ -167,14 +165,12 @@ class Tuner:
             points.append(_speed_point(measurement))
             self.tuning = replace(self.tuning, curve=tuple(points), plateau=curve.plateau(points))
 
-    def _timing_plan(self, size: int, points: list[SpeedPoint]) -> Plan:
+    def _timing_plan(self, size: int) -> Plan:
         plan = self._plan_for(Pass.WHOLE if self._plan.device.is_gpu else Pass.THROUGHPUT, size)
-        expected = size / points[-1].images_per_second if points else 0.0
         reference = Case(self.tuning.declared[0], self.tuning.image_size)
         return replace(
             plan,
             steps=_PROBE_STEPS,
-            throughput_tolerance=_ROUGHLY if expected > _LONG_STEP_SECONDS else plan.throughput_tolerance,
             good_pace=math.inf,  # more windows would not make two processes differ less
             yardstick_case=reference,
         )

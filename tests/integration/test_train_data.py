@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from pytest_batchguard.core.figures import Activations
 
 guard = pytest.mark.batchguard(4, 8)
 
@@ -97,6 +98,15 @@ def test_custom_train_step_with_mixed_precision(batchguard):
     measurement = batchguard.train(model, tiny.photos(batchguard))
     assert_is_whole(measurement)
     assert int(model.calls) >= measurement.steps
+    assert measurement.activations is None
+
+@guard
+def test_model_within_a_model(batchguard):
+    model = keras.Sequential([keras.Input((8, 8, 1)), tiny.network(batchguard), keras.layers.Rescaling(1.0)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    measurement = batchguard.train(model, tiny.photos(batchguard))
+    assert_is_whole(measurement)
+    assert measurement.activations == Activations(bytes_per_image=4 * (64 + 3 + 3), largest_bytes=4 * 64)
 
 class Counter(keras.callbacks.Callback):
     begun = ended = validated = 0
@@ -169,6 +179,7 @@ NAMES = (
     "test_py_dataset_that_is_short_and_ends_in_a_partial_batch",
     "test_generator_that_is_long_enough",
     "test_custom_train_step_with_mixed_precision",
+    "test_model_within_a_model",
     "test_eager_model_with_callbacks_and_validation",
     "test_hand_written_step",
 )

@@ -4,7 +4,9 @@ import pytest
 
 from pytest_batchguard.measure.stopwatch import (
     LAPS,
+    LONGEST_READING_SECONDS,
     LONGEST_SECONDS,
+    READING_SHARE,
     RUNS,
     SKIPPED,
     SKIPPED_AFTER_PAUSE,
@@ -36,7 +38,7 @@ def test_first_laps_do_not_count():
 
 
 def test_disturbed_run_does_not_decide():
-    disturbed = [0.01] * SKIPPED + [0.2] * LAPS + [0.01] * 1000
+    disturbed = [0.01] * SKIPPED + [0.1] * LAPS + [0.01] * 1000
     assert run(disturbed)[0] == pytest.approx(0.01)
 
 
@@ -45,15 +47,14 @@ def test_mean_of_a_run_counts_where_every_lap_differs():
 
 
 def test_long_laps_end_when_the_time_is_spent():
-    seconds, laps, _ = run([0.75] * 100)
-    assert seconds == pytest.approx(0.75)
-    assert laps == SKIPPED + 3
-    assert LONGEST_SECONDS == 2.0
+    seconds, laps, _ = run([0.75 * LONGEST_SECONDS] * 100)
+    assert seconds == pytest.approx(0.75 * LONGEST_SECONDS)
+    assert laps == SKIPPED + 2
 
 
 def test_run_that_was_cut_short_counts_only_where_it_is_the_only_one():
-    laps = [0.25] * (SKIPPED + LAPS) + [1.0] * 100
-    assert run(laps)[0] == pytest.approx(0.25)
+    short = 0.75 * LONGEST_SECONDS / LAPS
+    assert run([short] * (SKIPPED + LAPS) + [LONGEST_SECONDS] * 100)[0] == pytest.approx(short)
     assert run([3.0] * 100)[0] == pytest.approx(3.0)
 
 
@@ -65,7 +66,7 @@ def drifting(lap_seconds, drifts):
     """Return what the stopwatch shows where the yardstick is read so, and at which laps it was read."""
     now, lap, read_at = 0.0, 0, []
 
-    def drift():
+    def drift(_):
         read_at.append(lap)
         return drifts[min(len(read_at), len(drifts)) - 1]
 
@@ -94,3 +95,15 @@ def test_lap_after_a_reading_does_not_count():
     paused = {SKIPPED + run * (SKIPPED_AFTER_PAUSE + LAPS) for run in range(1, RUNS)}
     shown, _ = drifting(lambda _, lap: 5.0 if lap in paused else 0.01, [1.0])
     assert shown == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("lap_seconds", [0.001, 0.1])
+def test_yardstick_is_read_for_a_share_of_the_run_but_never_long(lap_seconds):
+    lengths = []
+    now = 0.0
+    stopwatch = Stopwatch(lambda: now, lambda at_least: lengths.append(at_least) or 1.0)
+    for _ in range(SKIPPED + LAPS):
+        now += lap_seconds
+        stopwatch.lap(lambda: None)
+    assert lengths[0] == LONGEST_READING_SECONDS
+    assert lengths[1:] == [pytest.approx(min(LONGEST_READING_SECONDS, READING_SHARE * LAPS * lap_seconds))]
