@@ -114,6 +114,12 @@ def taken_together(measurements: Sequence[Measurement]) -> tuple[int, Measuremen
     )
 
 
+def is_noisy_alarm(judgement: Judgement) -> bool:
+    """Return whether another process may say otherwise: nothing but figures that vary is breached."""
+    noisy = all(check.quantity in NOISY_QUANTITIES for check in judgement.breaches)
+    return judgement.verdict in _ALARMS and noisy
+
+
 def _median_peak(peaks: Sequence[MemoryFigures]) -> int:
     return int(median(each.peak_bytes for each in peaks))
 
@@ -138,12 +144,7 @@ def _throughput_together(
 
 def _stands(attempts: Sequence[Attempted]) -> bool:
     """Return whether the last attempt says what does not change by trying."""
-    return not (_is_noisy_alarm(attempts[-1].judgement) or attempts[-1].judgement.verdict in _FINE)
-
-
-def _is_noisy_alarm(judgement: Judgement) -> bool:
-    noisy = all(check.quantity in NOISY_QUANTITIES for check in judgement.breaches)
-    return judgement.verdict in _ALARMS and noisy
+    return not (is_noisy_alarm(attempts[-1].judgement) or attempts[-1].judgement.verdict in _FINE)
 
 
 def _is_open(check: Check, attempts: int) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_batchguard.core import judge as judging
 from pytest_batchguard.core import repeats
+from pytest_batchguard.core.attempts import is_noisy_alarm, taken_together
 from pytest_batchguard.core.model import Baseline, CaseResult, Judgement, Limits, Measurement, Verdict
 from pytest_batchguard.plugin.conversation import Attempt
 
@@ -25,7 +26,9 @@ class Guarded:
 
 @dataclass
 class Recording:
-    """Takes measurements until there are enough to accept; whatever is unhealthy ends it at once.
+    """Takes measurements until there are enough to accept; what does not change by trying ends it at once.
+
+    A limit on a figure that varies, such as `min_throughput`, is kept or breached by all of them together.
 
     Attributes:
         node_id: Of the case.
@@ -56,7 +59,7 @@ class Recording:
             baseline=self.baseline,
             output=attempt.output,
         )
-        if judgement.verdict is not Verdict.NO_BASELINE:
+        if judgement.verdict is not Verdict.NO_BASELINE and not is_noisy_alarm(judgement):
             self.guarded = Guarded(attempt, result)
             return
         self._measurements.append(attempt.measurement)
@@ -64,9 +67,13 @@ class Recording:
             self.guarded = Guarded(attempt, self._accepted(result))
 
     def _accepted(self, result: CaseResult) -> CaseResult:
+        _, together = taken_together(self._measurements)
+        judgement = judging.judge(together, None, self.limits)
+        if judgement.verdict is not Verdict.NO_BASELINE:
+            return replace(result, judgement=judgement, measurement=together)
         reason = repeats.disagreement(self._measurements, self.limits)
         if reason:
             apart = f"not recorded, its {len(self._measurements)} processes disagree: {reason}"
             return replace(result, judgement=Judgement(Verdict.BROKEN, reason=apart))
-        passed = replace(result.judgement, verdict=Verdict.PASSED, reason="")
+        passed = replace(judgement, verdict=Verdict.PASSED, reason="")
         return replace(result, judgement=passed, recorded=repeats.combine(self._measurements))

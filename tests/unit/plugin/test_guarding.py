@@ -230,7 +230,6 @@ def test_values_that_disagree_are_not_recorded():
     [
         (measurement(loss=loss((1.0, 2.0))), Limits(), Verdict.UNHEALTHY),
         (measurement(failure=Failure(FailureKind.OOM, "no room")), Limits(), Verdict.DOES_NOT_FIT),
-        (FINE, Limits(max_memory=1), Verdict.REGRESSED),
         (Attempt([report("failed")], FINE), Limits(), Verdict.BROKEN),
     ],
 )
@@ -238,6 +237,20 @@ def test_what_is_not_healthy_is_not_recorded_and_not_measured_on(bad, limits, ve
     processes = Processes(bad, FINE, FINE)
     result = guard(processes, records=True, limits=limits).result
     assert (result.judgement.verdict, result.recorded, processes.count) == (verdict, None, 1)
+
+
+def test_limit_that_most_processes_keep_is_kept():
+    slow = measurement(throughput=throughput(2.0, images_per_second=90.0))
+    result = guard(Processes(FINE, slow, FINE), records=True, limits=Limits(min_throughput=95.0)).result
+    assert (result.judgement.verdict, result.recorded is None) == (Verdict.PASSED, False)
+
+
+def test_limit_that_most_processes_breach_is_breached():
+    slow = measurement(throughput=throughput(2.0, images_per_second=90.0))
+    processes = Processes(slow, FINE, slow)
+    result = guard(processes, records=True, limits=Limits(min_throughput=95.0)).result
+    assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.REGRESSED, None, 3)
+    assert result.measurement.throughput.images_per_second == 90.0
 
 
 def test_test_that_skips_itself_is_not_recorded():
