@@ -77,7 +77,11 @@ class Against:
         )
         beside = _Beside(self._runner, self._runner.job(item, plan, self._checkout), self._kind, policy.timeout_seconds)
         compared = replace(policy, good_pace=good_pace(_AS_FAST, policy.limits, yardstick.VERSION))
-        attempt = self._runner.measure(item, compared, beside.start)
+        try:
+            attempt = self._runner.measure(item, compared, beside.start)
+            beside.finish()
+        finally:
+            beside.close()
         base, head = beside.attempt, attempt.measurement
         if not beside.problem and (head is None or head.failure is not None):
             return attempt
@@ -134,7 +138,7 @@ class _Beside:
         timeout_seconds: Of the case.
 
     Attributes:
-        attempt: What it yielded; complete when it was closed.
+        attempt: What it yielded; complete when it has finished.
         problem: Why it did not come to its end.
     """
 
@@ -164,16 +168,18 @@ class _Beside:
             self.problem = str(error)
             raise
 
-    def close(self) -> None:
-        """Let it come to its end, and kill what is left."""
-        if self._companion is None:
+    def finish(self) -> None:
+        """Let it come to its end."""
+        if self._companion is None or self.problem:
             return
         try:
-            if not self.problem:
-                self._companion.finish(self._timeout_seconds)
+            self._companion.finish(self._timeout_seconds)
         except IsolationError as error:
             self.problem = str(error)
-        finally:
+
+    def close(self) -> None:
+        """Kill what is left."""
+        if self._companion is not None:
             self._companion.close()
 
 

@@ -24,9 +24,6 @@ class Beside(Protocol):
     def ask(self, question: dict[str, Any], asker: Child) -> dict[str, Any]:
         """Answer while `asker` stands still."""
 
-    def close(self) -> None:
-        """End it."""
-
 
 @dataclass
 class Attempt:
@@ -86,11 +83,6 @@ class Conversation:
             self._take(child, message)
         except (KeyError, TypeError, AttributeError, PlainDataError) as error:
             raise IsolationError(f"the process sent a {message['kind']} that cannot be read: {error}") from error
-
-    def close(self) -> None:
-        """End the yardstick's process."""
-        if self._yardstick is not None:
-            self._yardstick.close()
 
     def _take(self, child: Child, message: dict[str, Any]) -> None:
         kind = message["kind"]

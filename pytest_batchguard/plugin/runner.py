@@ -98,21 +98,22 @@ class CaseRunner:
             plan: What to measure.
             timeout_seconds: From start to end.
             checkout: The commit whose code to run, in place of the project's own tree.
-            start_beside: Starts what the training takes turns with, in place of the yardstick.
+            start_beside: Starts what the training takes turns with, in place of the yardstick; whoever hands it over
+                ends what it has started.
         """
         job = self.job(item, plan, checkout, takes_turns=start_beside is not None)
-        conversation = self.conversation(start_beside or partial(self._start_yardstick, plan))
-        attempt = conversation.attempt
-        killed_before = _kernel_kills()
-        try:
-            child = self.launch(job, plan.kind)
-            ending = supervise(child, timeout_seconds, partial(conversation.take, child))
-        except IsolationError as error:
-            last_words = str(error).strip().splitlines()[-1]
-            attempt.measurement = _failed(plan, Failure(FailureKind.ERROR, f"its process did not start: {last_words}"))
-            return attempt
-        finally:
-            conversation.close()
+        with ExitStack() as started:
+            conversation = self.conversation(start_beside or partial(self._start_yardstick, plan, started))
+            attempt = conversation.attempt
+            killed_before = _kernel_kills()
+            try:
+                child = self.launch(job, plan.kind)
+                ending = supervise(child, timeout_seconds, partial(conversation.take, child))
+            except IsolationError as error:
+                last_words = str(error).strip().splitlines()[-1]
+                failure = Failure(FailureKind.ERROR, f"its process did not start: {last_words}")
+                attempt.measurement = _failed(plan, failure)
+                return attempt
         if ending.kind is not EndingKind.COMPLETE:
             attempt.output = _tail(job.output_path)
             killed = _kernel_kills() > killed_before
@@ -187,13 +188,13 @@ class CaseRunner:
         if self._device.is_gpu:
             return None
         try:
-            companion = self._start_yardstick(policy.plan(Pass.THROUGHPUT, self._device))
+            companion = self._start_yardstick(policy.plan(Pass.THROUGHPUT, self._device), stack)
         except IsolationError:
             return None  # started again, and its failure told, when it is needed
-        stack.callback(companion.close)
         return lambda: companion
 
-    def _start_yardstick(self, plan: Plan) -> Companion:
+    def _start_yardstick(self, plan: Plan, stack: ExitStack) -> Companion:
+        """Start the yardstick's process, which ends with `stack`."""
         job = Job(
             entry=_YARDSTICK_ENTRY,
             payload=plan,
@@ -201,7 +202,9 @@ class CaseRunner:
             module_path=tuple(sys.path),
             output_path=self._path("yardstick"),
         )
-        return Companion(self.launch(job, plan.kind), _YARDSTICK_SECONDS)
+        companion = Companion(self.launch(job, plan.kind), _YARDSTICK_SECONDS)
+        stack.callback(companion.close)
+        return companion
 
 
 def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:

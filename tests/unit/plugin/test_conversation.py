@@ -15,10 +15,10 @@ QUESTION = {"kind": "yardstick", "at_least": 0.5}
 
 
 class Yardstick:
-    """Answers with the number of the question; counts how often one was started and closed."""
+    """Answers with the number of the question; counts how often one was started."""
 
     def __init__(self, error=None):
-        self.started = self.asked = self.closed = 0
+        self.started = self.asked = 0
         self.askers = []
         self.error = error
 
@@ -32,9 +32,6 @@ class Yardstick:
         self.asked += 1
         self.askers.append((question["at_least"], asker))
         return {"kind": "reading", "seconds": float(self.asked)}
-
-    def close(self):
-        self.closed += 1
 
 
 @pytest.fixture
@@ -106,20 +103,10 @@ def test_child_that_died_while_the_yardstick_had_its_turn_gets_no_answer_and_end
     assert yardstick.asked == 1
 
 
-def test_yardstick_that_nobody_asked_for_is_neither_started_nor_closed(child):
+def test_yardstick_that_nobody_asked_for_is_not_started(child):
     yardstick = Yardstick()
-    talk = conversation(yardstick)
-    talk.take(child, report("passed"))
-    talk.close()
-    assert (yardstick.started, yardstick.closed) == (0, 0)
-
-
-def test_yardstick_ends_with_the_conversation(child):
-    yardstick = Yardstick()
-    talk = conversation(yardstick)
-    talk.take(child, QUESTION)
-    talk.close()
-    assert yardstick.closed == 1
+    conversation(yardstick).take(child, report("passed"))
+    assert yardstick.started == 0
 
 
 def test_yardstick_that_fails_is_named(child):
