@@ -20,9 +20,7 @@ from typing import Any
 from lab import Bench, work_on
 from record import RESULTS, record, table
 
-from pytest_batchguard.core.figures import Activations
 from pytest_batchguard.core.model import FailureKind
-from pytest_batchguard.core.plain import from_plain, to_plain
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.core.units import format_bytes, parse_size
 from pytest_batchguard.measure.device import choose_device
@@ -119,13 +117,12 @@ class Prober:
             "fits": failure is None,
             "peak_bytes": memory.peak_bytes if memory else None,
             "held_bytes": memory.held_bytes if memory else None,
-            "activations": to_plain(measurement.activations) if failure is None else None,
+            "activation_bytes": measurement.activation_bytes if failure is None else None,
         }
 
 
 def _probe(line: dict[str, Any]) -> Probe:
-    activations = from_plain(Activations, line["activations"]) if line["activations"] else None
-    return Probe(line["asked"][3], line["fits"], line["peak_bytes"], line["held_bytes"], activations)
+    return Probe(line["asked"][3], line["fits"], line["peak_bytes"], line["held_bytes"], line["activation_bytes"])
 
 
 def search_all(bench: Bench) -> None:

@@ -26,10 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lab import Bench, work_on
 from record import RESULTS
 
-from pytest_batchguard.core.figures import Activations
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Device, FailureKind, Limits, Measurement, Verdict
-from pytest_batchguard.core.plain import from_plain, to_plain
+from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.measure.device import choose_device, cpu_device
 from pytest_batchguard.measure.nvml import driver_versions, opened_nvml
@@ -153,7 +152,7 @@ def measured(bench: Bench, kind: Pass, batch_size: int, **changes: Any) -> dict[
     attempt = bench.measure(kind, batch_size, **changes)
     found = attempt.measurement or Measurement(batch_size, bench.case.image_size)
     figures: dict[str, Any] = {"batch_size": batch_size, "seconds": round(time.monotonic() - begin, 2)}
-    for part in ("memory", "activations", "failure", "model", "notes"):
+    for part in ("memory", "activation_bytes", "failure", "model", "notes"):
         value = getattr(found, part)
         if value:
             figures[part] = to_plain(value)
@@ -304,8 +303,8 @@ def _searched(host: Host, bench: Bench, limit: int | None) -> SizeSearch:
         if failure is not None and failure["kind"] != FailureKind.OOM.value:
             raise RuntimeError(f"{bench.name} at {size}: {failure}")
         peak = figures.get("memory", {})
-        activations = from_plain(Activations, figures["activations"]) if "activations" in figures else None
-        search.add(Probe(size, failure is None, peak.get("peak_bytes"), peak.get("held_bytes"), activations))
+        known = (peak.get("peak_bytes"), peak.get("held_bytes"), figures.get("activation_bytes"))
+        search.add(Probe(size, failure is None, *known))
     return search
 
 

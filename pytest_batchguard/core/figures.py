@@ -29,19 +29,6 @@ class MemoryFigures:
 
 
 @dataclass(frozen=True)
-class Activations:
-    """What a model's layers put out for one image, by their shapes; most of it is kept for the backward pass.
-
-    Attributes:
-        bytes_per_image: All outputs together.
-        largest_bytes: The largest one.
-    """
-
-    bytes_per_image: int
-    largest_bytes: int
-
-
-@dataclass(frozen=True)
 class Contention:
     """What else kept the processor busy while throughput was measured, as shares of all its cores' time.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field, replace
 
-from pytest_batchguard.core.figures import Activations, Breakdown, LossFigures, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.figures import Breakdown, LossFigures, MemoryFigures, ThroughputFigures
 
 
 class Verdict(enum.Enum):
@@ -141,7 +141,7 @@ class Measurement:
         retraces: Tracings of the training function in steady state; `None` where they cannot be seen.
         notes: Remarks for people, such as a card shared with others.
         data_images: At most how many images the data has; `None` where it does not say.
-        activations: What the model's layers put out; `None` where they do not say.
+        activation_bytes: What the model's layers put out for one image; `None` where they do not say.
     """
 
     batch_size: int
@@ -157,7 +157,7 @@ class Measurement:
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
     data_images: int | None = None
-    activations: Activations | None = None
+    activation_bytes: int | None = None
 
     def with_memory_of(self, other: Measurement) -> Measurement:
         """Return this measurement with the memory figures that another pass took."""

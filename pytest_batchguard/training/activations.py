@@ -9,20 +9,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pytest_batchguard.core.figures import Activations
 
-
-def activations_of(model: Any) -> Activations | None:
-    """Return the size of the outputs of a model's layers; `None` where the model does not know them before it runs.
+def activation_bytes(model: Any) -> int | None:
+    """Return the size of all outputs of a model's layers; `None` where they are not known before it runs.
 
     Args:
         model: A Keras model.
     """
     try:
-        sizes = list(_output_bytes(model))
+        return sum(_output_bytes(model)) or None
     except (AttributeError, TypeError, ValueError):
         return None  # a subclassed model's layers have no output, and a free image size has no number
-    return Activations(sum(sizes), max(sizes)) if sizes else None
 
 
 def _output_bytes(model: Any) -> Iterator[int]:

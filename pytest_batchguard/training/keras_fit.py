@@ -21,7 +21,7 @@ from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import undo_running_mean
 from pytest_batchguard.measure.stopwatch import Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
-from pytest_batchguard.training.activations import activations_of
+from pytest_batchguard.training.activations import activation_bytes
 from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import Source, open_source
 from pytest_batchguard.training.validation import evaluate
@@ -94,7 +94,7 @@ def described(model: Any, first_batch: Any, plan: Plan) -> Measurement:
         image_size=plan.case.image_size,
         model=fingerprint.of_model(model, first_batch),
         provenance=runtime.provenance(),
-        activations=activations_of(model),
+        activation_bytes=activation_bytes(model),
     )
 
 

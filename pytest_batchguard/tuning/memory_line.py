@@ -2,9 +2,8 @@
 
 What a training needs grows with the batch in a near straight line. Beside it the pool wastes some of what it has:
 TensorFlow's allocator splits a free chunk only where at least half of it or 128 MiB would be left over
-(`BFCAllocator::FindChunkPtr`), and finds no room for a large tensor in many small holes. On real trainings close to
-the limit a little less than the largest tensor was missing, in large pools some 150 MB and no more; see
-benchmarks/results/search.md.
+(`BFCAllocator::FindChunkPtr`), and finds no room for a large tensor in many small holes. Real trainings just below
+the limit needed 80 to 93 % of it by their line; see benchmarks/results/search.md.
 """
 
 from __future__ import annotations
@@ -12,14 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_batchguard.core.figures import Activations
-
-_WASTED_TENSORS = 0.8
-_MOST_WASTE_BYTES = 150e6
-"""Waste in a pool that is full: so many of the largest tensors, and no more than that."""
-
-_USUAL_WASTE = 0.12
-"""Share of the limit that is wasted where the model's tensors are not known, up to the bound above."""
+_USABLE = 0.89
+"""Share of the limit that can be used."""
 
 _APART = 0.8
 """Two sizes make a line where the smaller one is at most this share of the larger: closer, noise decides its slope."""
@@ -39,14 +32,14 @@ class Probe:
         fits: Whether it trained; out of memory otherwise.
         peak_bytes: The allocator's peak; `None` where it did not fit.
         held_bytes: In use between two steps: weights, optimizer slots; `None` where it did not fit.
-        activations: Of the model; `None` where it does not say.
+        activation_bytes: What the model's layers put out for an image; `None` where they do not say.
     """
 
     batch_size: int
     fits: bool
     peak_bytes: int | None = None
     held_bytes: int | None = None
-    activations: Activations | None = None
+    activation_bytes: int | None = None
 
 
 def size_that_fills(limit_bytes: int, fits: Sequence[Probe]) -> float:
@@ -63,7 +56,7 @@ def size_that_fills(limit_bytes: int, fits: Sequence[Probe]) -> float:
     if slope <= 0:
         return 2.0 * size
     fixed = peak - slope * size
-    reached = _reached(limit_bytes, fixed, slope, upper.activations)
+    reached = (_USABLE * limit_bytes - fixed) / slope
     is_doubtful = not apart or reached > _FAR * size
     return size + (reached - size) * (_CAUTION if is_doubtful else 1.0)
 
@@ -73,16 +66,6 @@ def _slope(upper: Probe, lower: Probe | None) -> float:
     peak = upper.peak_bytes or 0
     if lower is not None:
         return (peak - (lower.peak_bytes or 0)) / (upper.batch_size - lower.batch_size)
-    if upper.activations is not None:
-        return upper.activations.bytes_per_image
+    if upper.activation_bytes is not None:
+        return upper.activation_bytes
     return (peak - (upper.held_bytes or 0)) / upper.batch_size
-
-
-def _reached(limit_bytes: int, fixed: float, slope: float, activations: Activations | None) -> float:
-    if activations is None:
-        return (limit_bytes - min(_USUAL_WASTE * limit_bytes, _MOST_WASTE_BYTES) - fixed) / slope
-    waste = _WASTED_TENSORS * activations.largest_bytes
-    reached = (limit_bytes - fixed) / (slope + waste)
-    if reached * waste <= _MOST_WASTE_BYTES:
-        return reached
-    return (limit_bytes - _MOST_WASTE_BYTES - fixed) / slope

@@ -120,7 +120,7 @@ class Tuner:
         failure = measurement.failure if measurement else None
         if measurement is not None and failure is None and measurement.memory is not None:
             memory = measurement.memory
-            search.add(Probe(size, True, memory.peak_bytes, memory.held_bytes, measurement.activations))
+            search.add(Probe(size, True, memory.peak_bytes, memory.held_bytes, measurement.activation_bytes))
             self._note(measurement)
             self._bound(search, measurement)
             return ""

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
-from pytest_batchguard.core.figures import Activations
 
 guard = pytest.mark.batchguard(4, 8)
 
@@ -98,7 +97,7 @@ def test_custom_train_step_with_mixed_precision(batchguard):
     measurement = batchguard.train(model, tiny.photos(batchguard))
     assert_is_whole(measurement)
     assert int(model.calls) >= measurement.steps
-    assert measurement.activations is None
+    assert measurement.activation_bytes is None
 
 @guard
 def test_model_within_a_model(batchguard):
@@ -106,7 +105,7 @@ def test_model_within_a_model(batchguard):
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     measurement = batchguard.train(model, tiny.photos(batchguard))
     assert_is_whole(measurement)
-    assert measurement.activations == Activations(bytes_per_image=4 * (64 + 3 + 3), largest_bytes=4 * 64)
+    assert measurement.activation_bytes == 4 * (64 + 3 + 3)
 
 class Counter(keras.callbacks.Callback):
     begun = ended = validated = 0
