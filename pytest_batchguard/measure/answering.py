@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.throughput import FEWEST_STEPS_IN_WINDOW, PREFETCHED_STEPS
+from pytest_batchguard.measure.warmup import WarmUp
 
 
 @dataclass
@@ -37,8 +38,6 @@ class AnsweringMeter:
     read_cpu: Callable[[], CpuTimes]
     steps_at_once: int = 1
     _seen: int = 0
-    _last_end: float = math.nan
-    _step_seconds: float = math.nan
     _windows: list[float] = field(default_factory=list)
     _is_warm: bool = False
     _has_enough: bool = False
@@ -46,6 +45,10 @@ class AnsweringMeter:
     _in_window: int = 0
     _window_begin: float | None = None
     _cpu_begin: CpuTimes | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with the warm-up."""
+        self._warmup = WarmUp(self.warmup, self.clock, self.steps_at_once)
 
     def step_ended(self, synchronise: Callable[[], object]) -> bool:
         """Take note of one step's end; return whether training may stop.
@@ -57,7 +60,10 @@ class AnsweringMeter:
         if self._has_enough:
             return self._seen >= self.warmup + self.steps
         if not self._is_warm:
-            self._warm_up(synchronise)
+            synchronise()
+            if self._warmup.step_ended():
+                self._is_warm = True
+                self._await_question({"kind": "ready"})
             return False
         self._in_window += self.steps_at_once
         if self._window_begin is None:
@@ -76,7 +82,7 @@ class AnsweringMeter:
     @property
     def images_per_second(self) -> float:
         """What the last window says, for showing progress; not a number before the second step."""
-        return self.batch_size / (self._windows[-1] if self._windows else self._step_seconds)
+        return self.batch_size / (self._windows[-1] if self._windows else self._warmup.last_seconds)
 
     @property
     def step_seconds(self) -> float | None:
@@ -85,16 +91,8 @@ class AnsweringMeter:
 
     @property
     def _window_steps(self) -> int:
-        return max(FEWEST_STEPS_IN_WINDOW, math.ceil(self._at_least / self._step_seconds))
-
-    def _warm_up(self, synchronise: Callable[[], object]) -> None:
-        synchronise()
-        now = self.clock()
-        self._step_seconds = (now - self._last_end) / self.steps_at_once
-        self._last_end = now
-        if self._seen >= self.warmup and not math.isnan(self._step_seconds):
-            self._is_warm = True
-            self._await_question({"kind": "ready"})
+        usual = self._windows[-1] if self._windows else self._warmup.usual_seconds
+        return max(FEWEST_STEPS_IN_WINDOW, math.ceil(self._at_least / usual))
 
     def _await_question(self, reading: dict[str, Any]) -> None:
         question = self.ask(reading)

@@ -17,6 +17,7 @@ from pytest_batchguard.core.figures import Contention, ThroughputFigures
 from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
+from pytest_batchguard.measure.warmup import WarmUp
 from pytest_batchguard.measure.yardstick import Reading, Yardstick
 
 FEWEST_WINDOWS = 8
@@ -28,10 +29,6 @@ MOST_SECONDS = 60.0
 """Windows are added until the interval of the median pace is narrow, within these bounds. A tolerance of half and more
 needs fewer, and so does a pace that nothing is held against; below a tenth there may be more of them, up to four times
 as many, which halves the interval."""
-
-SETTLED = 1.25
-LONGEST_WARMUP = 4
-"""The warm-up ends with a step that took at most 1.25 times the fastest, or with 4 times the steps asked for."""
 
 NARROW_INTERVAL = 0.8
 """Width of that interval, in tolerances, at which measuring may end: what is judged finely is measured for longer."""
@@ -78,10 +75,6 @@ class ThroughputMeter:
     steps_at_once: int = 1
     good_pace: float = 0.0
     mix: float = 1.0
-    _seen: int = 0
-    _last_end: float = math.nan
-    _step_seconds: float = math.nan
-    _warmup_seconds: list[float] = field(default_factory=list)
     _window_steps: int = 0
     _in_window: int = 0
     _window_begin: float | None = None
@@ -92,6 +85,10 @@ class ThroughputMeter:
     _readings: list[Reading] = field(default_factory=list)
     _yardstick: Yardstick | None = None
 
+    def __post_init__(self) -> None:
+        """Begin with the warm-up."""
+        self._warmup = WarmUp(self.warmup, self.clock, self.steps_at_once)
+
     def step_ended(self, synchronise: Callable[[], object]) -> bool:
         """Take note of one step's end; return whether the last window is full.
 
@@ -99,9 +96,10 @@ class ThroughputMeter:
             synchronise: Returns when the step's result is there; called in the warm-up and at a window's edges only,
                 so that a window's steps follow one another as in ordinary training.
         """
-        self._seen += self.steps_at_once
         if not self._readings:
-            self._warm_up(synchronise)
+            synchronise()
+            if self._warmup.step_ended():
+                self._begin_windows()
             return False
         self._in_window += self.steps_at_once
         if self._window_begin is None:
@@ -124,8 +122,7 @@ class ThroughputMeter:
     @property
     def images_per_second(self) -> float:
         """What the figures so far say, for showing progress; not a number before the second step."""
-        seconds = self._windows[-1] if self._windows else self._step_seconds
-        return self.batch_size / seconds
+        return self.batch_size / (self._windows[-1] if self._windows else self._warmup.last_seconds)
 
     @property
     def step_seconds(self) -> float | None:
@@ -170,26 +167,12 @@ class ThroughputMeter:
             ),
         )
 
-    def _warm_up(self, synchronise: Callable[[], object]) -> None:
-        synchronise()
-        now = self.clock()
-        self._step_seconds = (now - self._last_end) / self.steps_at_once
-        self._last_end = now
-        if math.isnan(self._step_seconds):  # the first: nobody saw it begin
-            return
-        self._warmup_seconds.append(self._step_seconds)
-        is_fast = self._step_seconds <= SETTLED * min(self._warmup_seconds)
-        has_settled = is_fast or self._seen >= LONGEST_WARMUP * self.warmup
-        if self._seen >= self.warmup and has_settled:
-            self._plan_windows()
-            self._pause()
-            self._measuring_since = self.clock()
-
-    def _plan_windows(self) -> None:
-        # The median: of an input-bound training's steps some find prefetched data, and the last may be one of them.
-        usual = median(self._warmup_seconds[-self.warmup :])
+    def _begin_windows(self) -> None:
+        usual = self._warmup.usual_seconds
         fewest = math.ceil(SHORTEST_WINDOW_SECONDS / usual) if usual > 0 else 0
         self._window_steps = max(fewest, FEWEST_STEPS_IN_WINDOW)
+        self._pause()
+        self._measuring_since = self.clock()
 
     def _has_enough(self) -> bool:
         count = len(self._windows)
@@ -256,8 +239,8 @@ class ThroughputMeter:
     def _pause(self) -> None:
         if self._yardstick is None:
             self._yardstick = self.build_yardstick()
-        window_seconds = self._window_steps * (self._windows[-1] if self._windows else self._step_seconds)
-        self._readings.append(self._yardstick.read(at_least=YARDSTICK_SHARE * window_seconds))
+        usual = self._windows[-1] if self._windows else self._warmup.usual_seconds
+        self._readings.append(self._yardstick.read(at_least=YARDSTICK_SHARE * self._window_steps * usual))
         self._in_window, self._window_begin = 0, None
 
 

@@ -22,7 +22,7 @@ from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.reports import has_failed
-from pytest_batchguard.plugin.runner import CaseRunner
+from pytest_batchguard.plugin.runner import CaseRunner, last_line, tail
 from pytest_batchguard.storage.checkout import Checkout
 
 _NEVER_TRAINED = "it never trained"
@@ -79,12 +79,13 @@ class Against:
         compared = replace(policy, good_pace=good_pace(_AS_FAST, policy.limits, yardstick.VERSION))
         try:
             attempt = self._runner.measure(item, compared, beside.start)
+            head = attempt.measurement
+            if not beside.problem and (head is None or head.failure is not None):
+                return attempt
             beside.finish()
         finally:
             beside.close()
-        base, head = beside.attempt, attempt.measurement
-        if not beside.problem and (head is None or head.failure is not None):
-            return attempt
+        base = beside.attempt
         problem = _problem(base, beside.problem or _NEVER_TRAINED) or beside.problem
         if problem:
             return self._alone(item, policy, problem)
@@ -109,12 +110,14 @@ class Against:
             if message["kind"] == "cases":
                 found.update(map(str, message["node_ids"]))
             elif message["kind"] == "collection-error":
-                problems.append(str(message["text"]).strip().splitlines()[-1])
+                problems.append(last_line(str(message["text"])))
+            elif message["kind"] == "session" and not message["started"]:
+                problems.append(last_line(tail(job.output_path)) or "its options or conftest files are not in order")
 
         try:
             ending = supervise(self._runner.launch(job, plan.kind), policy.timeout_seconds, take)
         except IsolationError as error:
-            problems.append(str(error).strip().splitlines()[-1])
+            problems.append(last_line(str(error)))
         else:
             if ending.kind is not EndingKind.COMPLETE:
                 problems.append(f"it could not be collected: {ending.kind.value}")
@@ -153,7 +156,11 @@ class _Beside:
 
     def start(self) -> _Beside:
         """Start it; called when the head asks for the first time."""
-        child = self._runner.launch(self._job, self._kind)
+        try:
+            child = self._runner.launch(self._job, self._kind)
+        except IsolationError as error:
+            self.problem = f"its process did not start: {last_line(str(error))}"
+            raise
         conversation = self._runner.conversation(_nobody)
         self.attempt = conversation.attempt
         self._companion = Companion(child, self._timeout_seconds, partial(conversation.take, child))
@@ -173,9 +180,12 @@ class _Beside:
         if self._companion is None or self.problem:
             return
         try:
-            self._companion.finish(self._timeout_seconds)
+            ending = self._companion.finish(self._timeout_seconds)
         except IsolationError as error:
             self.problem = str(error)
+        else:
+            if ending.kind is not EndingKind.COMPLETE:
+                self.problem = last_line(ending.detail) or f"its process ended with: {ending.kind.value}"
 
     def close(self) -> None:
         """Kill what is left."""

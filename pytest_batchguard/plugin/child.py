@@ -63,8 +63,9 @@ def run_case(assignment: Assignment, link: Any) -> None:
 
 def list_cases(assignment: Assignment, link: Any) -> None:
     """Send the node id of every case that the parent's arguments select; the entry of a job."""
-    code = pytest.main([*assignment.arguments, "--collect-only"], plugins=[CaseLister(link.send)])
-    link.send({"kind": "session", "exit_code": int(code)})
+    lister = CaseLister(link.send)
+    code = pytest.main([*assignment.arguments, "--collect-only"], plugins=[lister])
+    link.send({"kind": "session", "exit_code": int(code), "started": lister.started})
 
 
 class CaseLister:
@@ -72,15 +73,22 @@ class CaseLister:
 
     Args:
         send: Takes messages.
+
+    Attributes:
+        started: Whether pytest came as far as to read the tests: options and conftest files are in order.
     """
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self._send = send
+        self.started = False
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_cmdline_main(self, config: pytest.Config) -> None:
-        """Keep the terminal for the parent."""
+    def pytest_cmdline_main(self, config: pytest.Config) -> int | None:
+        """Keep the terminal for the parent, and leave out the files that there are not."""
+        self.started = True
         config.pluginmanager.unregister(name="terminal")
+        config.args = [each for each in config.args if _exists(each, config)]
+        return None if config.args else pytest.ExitCode.NO_TESTS_COLLECTED
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -92,6 +100,10 @@ class CaseLister:
         """Send what could not be collected."""
         if report.failed:
             self._send({"kind": "collection-error", "nodeid": report.nodeid, "text": report.longreprtext})
+
+
+def _exists(argument: str, config: pytest.Config) -> bool:
+    return (config.invocation_params.dir / argument.partition("::")[0]).exists() or config.option.pyargs
 
 
 class ChildPlugin:

@@ -89,6 +89,8 @@ class Conversation:
         if kind == "progress":
             self.phase = f"in the {message['phase']} pass, step {message['step']}"
             self._show_progress(message)
+        elif kind == "phase":
+            self.phase = str(message["phase"])
         elif kind == "yardstick":
             answer = self._time_yardstick(child, message)
             with contextlib.suppress(OSError):  # it has died meanwhile, which its end will tell

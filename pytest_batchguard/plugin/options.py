@@ -20,7 +20,7 @@ class Option(NamedTuple):
 
     Attributes:
         name: The ini key; the flag is the same with dashes.
-        read: Turns the text of flag or ini key into the value; raises `ValueError` or `ConfigurationError`.
+        read: Turns the text of flag or ini key into the value; raises `ConfigurationError`.
         default: The value where neither is given.
         metavar: What the flag takes; `None` for a switch.
         help: For `pytest --help`.
@@ -90,7 +90,11 @@ OPTIONS = (
     Option("batchguard_tune", _switch, False, None, "find what fits, what is fast, what learns, at each image size"),
     Option("batchguard_tune_multiple", _count(1), 1, "N", "tune over multiples of N; tensor cores like 8"),
     Option(
-        "batchguard_tune_time_limit", _seconds, 30.0, "SECONDS", "longest time for the trainings that are validated"
+        "batchguard_tune_time_limit",
+        _seconds,
+        30.0,
+        "SECONDS",
+        "time for the trainings that are validated, about",
     ),
     Option("batchguard_tune_fresh", _switch, False, None, "tune from nothing, leaving aside what an earlier run found"),
     Option("batchguard_baselines", str, "batchguard-baselines", "DIR", "folder of the baselines, from the rootdir"),
@@ -139,9 +143,10 @@ def add_options(parser: pytest.Parser) -> None:
 def _add_ini(parser: pytest.Parser, option: Option) -> None:
     flag = f" (ini key of {option.flag})" if option.has_flag else ""
     text = f"{option.help}{flag}".replace("%%", "%")
+    scalar: Any = str | bool | int | float
     try:
         # pytest's native TOML table may then say 20 as well as "20"; what is read is text all the same.
-        parser.addini(option.name, text, type=str | bool | int | float, default=None)
+        parser.addini(option.name, text, type=scalar, default=None)
     except (AssertionError, TypeError, ValueError):  # pytest before 9.2 knows no such choice
         parser.addini(option.name, text, default=None)
 

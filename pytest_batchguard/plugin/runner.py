@@ -110,16 +110,15 @@ class CaseRunner:
                 child = self.launch(job, plan.kind)
                 ending = supervise(child, timeout_seconds, partial(conversation.take, child))
             except IsolationError as error:
-                last_words = str(error).strip().splitlines()[-1]
-                failure = Failure(FailureKind.ERROR, f"its process did not start: {last_words}")
+                failure = Failure(FailureKind.ERROR, f"its process did not start: {last_line(str(error))}")
                 attempt.measurement = _failed(plan, failure)
                 return attempt
         if ending.kind is not EndingKind.COMPLETE:
-            attempt.output = _tail(job.output_path)
+            attempt.output = tail(job.output_path)
             killed = _kernel_kills() > killed_before
             failure = _failure(ending, attempt.output, timeout_seconds, conversation.phase, killed_by_kernel=killed)
             attempt.measurement = _failed(plan, failure)
-        elif attempt.measurement is not None and oom.was_tight(_tail(job.output_path)):
+        elif attempt.measurement is not None and oom.was_tight(tail(job.output_path)):
             note = "tight: the allocator had to collect its free regions to go on"
             attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, note))
         return attempt
@@ -243,8 +242,8 @@ def _failure(ending: Ending, output: str, timeout_seconds: float, phase: str, *,
         message = f"no end after {format_seconds(timeout_seconds)}, {phase}; its processes were killed"
         return Failure(FailureKind.TIMEOUT, message, phase=phase)
     if ending.kind is EndingKind.ERROR:
-        last_words = str(ending.detail).strip().splitlines() or ["its process ended with an error that it did not tell"]
-        return Failure(FailureKind.ERROR, last_words[-1], phase=phase)
+        last_words = last_line(str(ending.detail)) or "its process ended with an error that it did not tell"
+        return Failure(FailureKind.ERROR, last_words, phase=phase)
     if ending.kind is EndingKind.GARBAGE:
         return Failure(FailureKind.CRASH, f"{ending.detail}, {phase}", phase=phase)
     if killed_by_kernel and ending.code == -signal.SIGKILL:
@@ -273,7 +272,13 @@ def _kernel_kills() -> int:
     return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), 0)
 
 
-def _tail(path: str | None) -> str:
+def tail(path: str | None) -> str:
+    """Return the end of what a process has written."""
     if path is None or not Path(path).exists():
         return ""
     return Path(path).read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text that ends with what matters, as a traceback does; empty where there is none."""
+    return next(reversed(text.strip().splitlines()), "")

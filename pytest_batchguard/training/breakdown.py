@@ -35,7 +35,7 @@ def add(measurement: Measurement, step: float | None, pipeline: float | None, mo
 
     Args:
         measurement: Without one.
-        step: Mean seconds a step as it trains; `None` where the steps were not timed.
+        step: Seconds a step as it trains; `None` where the steps were not timed.
         pipeline: Seconds a batch of the pipeline alone; `None` where it was not measured.
         model: Seconds a step of the model alone; `None` where it was not measured.
     """

@@ -58,9 +58,9 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
     )
     if recorder.step_seconds is None:
         return measurement
-    recorder.phase = "timing the input pipeline alone"
+    recorder.enter("timing the input pipeline alone")
     pipeline_seconds = breakdown.pipeline_seconds(source, recorder.drift(on_core=True))
-    recorder.phase = "timing the model alone"
+    recorder.enter("timing the model alone")
     model_seconds = _step_seconds(step, first_batch, Stopwatch(time.perf_counter, recorder.drift()))
     return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
 

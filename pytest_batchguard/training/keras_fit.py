@@ -69,7 +69,7 @@ def train(
     )
     if recorder.step_seconds is None:
         return measurement
-    recorder.phase = "timing the input pipeline alone"
+    recorder.enter("timing the input pipeline alone")
     pipeline_seconds = breakdown.pipeline_seconds(source, recorder.drift(on_core=True))
     model_seconds = _model_seconds(model, source, recorder)
     return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
@@ -174,7 +174,7 @@ def _model_seconds(model: Any, source: Source, recorder: Recorder) -> float | No
     arguments = source.cached()
     if arguments is None:
         return None
-    recorder.phase = "timing the model alone"
+    recorder.enter("timing the model alone")
     timer = _Timer(model, Stopwatch(time.perf_counter, recorder.drift()))
     model.fit(**arguments, verbose=0, callbacks=timer)
     return timer.step_seconds / int(getattr(model, "steps_per_execution", 1))

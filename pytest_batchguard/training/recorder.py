@@ -39,7 +39,6 @@ class Recorder:
 
     def __init__(self, plan: Plan, parent: Parent, steps_at_once: int = 1) -> None:
         self.losses: list[Any] = []
-        self.phase = "setting up"
         self._plan = plan
         self._parent = parent
         self._steps_at_once = steps_at_once
@@ -54,12 +53,16 @@ class Recorder:
 
     def start(self) -> None:
         """Begin, right before the first step."""
-        self.phase = "training"
+        self.enter(f"in the {self._plan.kind.value} pass, before the end of its first step")
         if self._plan.kind.takes_memory:
             self._memory = runtime.memory_meter(self._plan)
             self._memory.start()
         if self._plan.kind.takes_throughput:
             self._throughput = self._meter()
+
+    def enter(self, phase: str) -> None:
+        """Tell the parent what is done from now on, for its words about a process that does not come to its end."""
+        self._parent.send({"kind": "phase", "phase": phase})
 
     def step_ended(self, loss: Any) -> bool:
         """Take note of one step's end; return whether training may stop.
@@ -95,7 +98,7 @@ class Recorder:
 
     def validation(self, validate: Callable[[], object]) -> None:
         """Run the validation and let its memory count."""
-        self.phase = "validating"
+        self.enter("validating")
         if self._memory is not None:
             self._memory.start()
         validate()

@@ -18,7 +18,7 @@ from pytest_batchguard.tuning.curve import PLATEAU_GAIN
 from pytest_batchguard.tuning.scaling import ScalingRule
 
 LEAST_HEADROOM = 0.05
-"""Of the limit: peaks of one program differ by up to 3 % between processes."""
+"""Of the limit: peaks of one program differ by up to 1.5 % between processes, and a full pool by more."""
 
 WORSE = 0.1
 """A size whose validation loss is worse than the best one's by more than this share is not recommended."""

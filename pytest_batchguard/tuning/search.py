@@ -12,7 +12,7 @@ import math
 from pytest_batchguard.tuning.memory_line import Probe, size_that_fills
 
 PRECISION = 0.02
-"""How far the smallest failing size may lie above the answer, as a fraction of it."""
+"""How far the largest size that fits may lie above the answer, as a fraction of it."""
 
 _WIDE = 2.0
 """A bracket whose upper end is so many times its lower end says little: then its geometric middle is next."""

@@ -14,6 +14,7 @@ from typing import Any
 from pytest_batchguard.core.model import Case, FailureKind, Measurement
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.core.tuning import Largest, NoiseScale, SpeedPoint, Trial, Tuning
+from pytest_batchguard.core.units import format_percent
 from pytest_batchguard.tuning import curve, recommend
 from pytest_batchguard.tuning.found import Found
 from pytest_batchguard.tuning.gradient_noise import NoiseSample, noise_scale
@@ -214,6 +215,8 @@ class Tuner:
             and self._measure_peak(recommended.batch_size)
         ):
             recommended = recommend.recommend(self.tuning, rate, rule)
+        if recommended is None:
+            self._miss(f"recommendation: no size that was timed leaves {format_percent(recommend.LEAST_HEADROOM)} free")
         self.tuning = replace(self.tuning, recommended=recommended)
 
     def _try_candidates(self) -> None:

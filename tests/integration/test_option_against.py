@@ -137,6 +137,30 @@ def test_base_that_does_not_run_is_no_regression(new_project):
     assert "'no_such_package'; it may need other packages than are installed here" in text_of(run.summary())
 
 
+def test_base_whose_conftest_cannot_be_loaded_is_broken(new_project):
+    project = new_project(test_it=BASE, conftest="import no_such_package\n", widths="UNITS = 50\n")
+    commit(project)
+    project.write({"conftest.py": "", "test_it.py": HEAD})
+
+    run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    assert "broken base: HEAD does not run here" in text_of(run.summary())
+    assert "no_such_package" in text_of(run.summary())
+
+
+def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):
+    project = new_project(test_it=BASE, widths="UNITS = 50\n")
+    commit(project)
+    project.write({"test_that_is_new.py": HEAD})
+
+    run = project.run("--batchguard-against", "HEAD", "test_it.py", "test_that_is_new.py", "-k", "test_unchanged")
+
+    summary = text_of(run.summary())
+    assert "NOT COMPARED: HEAD has no such case: test_unchanged[b4-8x8]" in summary
+    assert summary.count("NOT COMPARED") == 1
+
+
 def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
     """As an editable installation does it: a name that leads into the tree under test wherever it is imported from."""
     project = new_project(test_it=BASE, widths="UNITS = 50\n")

@@ -92,3 +92,14 @@ def test_parent_that_asks_nothing_ends_the_windows_at_once():
 
 def test_speed_is_shown_by_the_last_window():
     assert Parent(1.0).train().images_per_second == 8 / STEP
+
+
+def test_window_is_as_long_as_asked_although_the_last_step_found_its_batch_ready():
+    parent = Parent(4 * STEP)
+    lengths = iter([STEP, STEP, STEP, STEP / 16, *[STEP] * 100])
+    meter = AnsweringMeter(8, 4, 4, parent.ask, lambda: parent.now, parent.read_cpu)
+    while len(parent.readings) < 2:
+        parent.now += next(lengths)
+        meter.step_ended(lambda: None)
+        parent.steps += 1
+    assert parent.steps == 4 + 1 + 4  # warm-up, the step after the pause, the window

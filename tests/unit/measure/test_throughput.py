@@ -13,7 +13,6 @@ from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.throughput import (
     FEWEST_ROUGHLY,
     FEWEST_WINDOWS,
-    LONGEST_WARMUP,
     MOST_SECONDS,
     MOST_WINDOWS,
     QUIET,
@@ -21,6 +20,7 @@ from pytest_batchguard.measure.throughput import (
     YARDSTICK_SHARE,
     ThroughputMeter,
 )
+from pytest_batchguard.measure.warmup import LONGEST_WARMUP
 from pytest_batchguard.measure.yardstick import Reading
 
 YARD = 0.25

@@ -103,6 +103,12 @@ def test_child_that_died_while_the_yardstick_had_its_turn_gets_no_answer_and_end
     assert yardstick.asked == 1
 
 
+def test_what_a_child_is_at_is_known(child):
+    talk = conversation()
+    talk.take(child, {"kind": "phase", "phase": "validating"})
+    assert talk.phase == "validating"
+
+
 def test_yardstick_that_nobody_asked_for_is_not_started(child):
     yardstick = Yardstick()
     conversation(yardstick).take(child, report("passed"))

@@ -104,6 +104,18 @@ def test_sizes_are_timed_in_few_windows():
     assert {plan.good_pace for plan in timed} == {math.inf}
 
 
+def test_why_nothing_is_recommended_is_said():
+    class Full(Project):
+        def memory(self, plan, blank):
+            peak = CPU.memory_bytes * 97 // 100 + plan.case.batch_size
+            return Found(replace(blank, memory=MemoryFigures(peak, held_bytes=peak - 1)))
+
+    tuning = tuned(Full(images=100)).tuning
+
+    assert tuning.recommended is None
+    assert tuning.missing[-1] == "recommendation: no size that was timed leaves 5 % free"
+
+
 def test_recommended_size_was_trained_and_its_memory_measured():
     project = Project()
     tuning = tuned(project).tuning
