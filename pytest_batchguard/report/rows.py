@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,13 @@ def short_name(node_id: str) -> str:
     return name.rsplit("::", 1)[-1] + bracket + case
 
 
-def summary_row(result: CaseResult) -> CaseRow:
+def case_names(node_ids: Sequence[str]) -> dict[str, str]:
+    """Return what each case is called: its short name where no other has it, its node id otherwise."""
+    counts = Counter(map(short_name, node_ids))
+    return {each: short_name(each) if counts[short_name(each)] == 1 else each for each in node_ids}
+
+
+def summary_row(result: CaseResult, name: str) -> CaseRow:
     """Return case, verdict, peak memory against budget, images/s with change, loss first → last."""
     measurement = result.measurement
     memory = throughput = loss = NOTHING
@@ -52,7 +59,7 @@ def summary_row(result: CaseResult) -> CaseRow:
     if measurement and measurement.loss:
         loss = f"{format_loss(measurement.loss.first)} → {format_loss(measurement.loss.last)}"
     verdict = "recorded" if result.recorded else result.judgement.verdict.value
-    cells = (short_name(result.node_id), verdict, memory, throughput, loss)
+    cells = (name, verdict, memory, throughput, loss)
     return CaseRow(result.node_id, result.judgement.verdict, cells)
 
 
@@ -123,7 +130,7 @@ def attempt_lines(result: CaseResult) -> list[str]:
     return lines
 
 
-def update_row(node_id: str, old: Baseline | None, new: Baseline) -> tuple[str, ...]:
+def update_row(name: str, old: Baseline | None, new: Baseline) -> tuple[str, ...]:
     """Return old → new of one recorded case."""
 
     def memory(baseline: Baseline) -> str:
@@ -138,4 +145,4 @@ def update_row(node_id: str, old: Baseline | None, new: Baseline) -> tuple[str, 
         return format_percent(baseline.loss.decrease) if baseline.loss else NOTHING
 
     cells = [show(new) if old is None else f"{show(old)} → {show(new)}" for show in (memory, throughput, decrease)]
-    return (short_name(node_id), *cells)
+    return (name, *cells)

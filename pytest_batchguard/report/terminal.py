@@ -14,14 +14,20 @@ from pytest_batchguard.report.layout import columns
 
 def summary_lines(results: Sequence[CaseResult], width: int) -> list[str]:
     """Return the table and the notes of the cases that did not fail; failures speak for themselves."""
-    lines = columns(rows.SUMMARY_HEAD, [rows.summary_row(result).cells for result in results], width)
+    names = _names(results)
+    table = [rows.summary_row(result, names[result.node_id]).cells for result in results]
+    lines = columns(rows.SUMMARY_HEAD, table, width)
     for result in results:
         remarks = _remarks(result)
         if remarks:
-            lines.append(f"{rows.short_name(result.node_id)}:")
+            lines.append(f"{names[result.node_id]}:")
         for remark in remarks:
             lines += textwrap.wrap(remark, width, initial_indent="  ", subsequent_indent="    ")
     return lines
+
+
+def _names(results: Sequence[CaseResult]) -> dict[str, str]:
+    return rows.case_names([result.node_id for result in results])
 
 
 def _remarks(result: CaseResult) -> list[str]:
@@ -37,13 +43,14 @@ def _remarks(result: CaseResult) -> list[str]:
 
 def tolerance_lines(results: Sequence[CaseResult], width: int) -> list[str]:
     """Return by how much each case's pace may be slower than the baseline, the commonest tolerance first."""
+    names = _names(results)
     cases: dict[str, list[str]] = {}
     for result in results:
         baseline = result.recorded or result.baseline
         if baseline is not None and baseline.throughput is not None:
             allowance = tolerated(result.limits.throughput_tolerance, baseline.throughput)
             why = "" if allowance == result.limits.throughput_tolerance else ", for the noise of its baseline"
-            cases.setdefault(f"{format_percent(allowance)}{why}", []).append(rows.short_name(result.node_id))
+            cases.setdefault(f"{format_percent(allowance)}{why}", []).append(names[result.node_id])
     if not cases:
         return []
     usual, *others = sorted(cases, key=lambda tolerance: -len(cases[tolerance]))
@@ -66,11 +73,12 @@ def without_baseline_lines(results: Sequence[CaseResult], file: str) -> list[str
 
 def without_base_lines(results: Sequence[CaseResult], gone: Sequence[str], width: int) -> list[str]:
     """Return the loud word on cases that stand on one side of a comparison only, or whose base did not run."""
+    names = _names(results)
     cases: dict[str, list[str]] = {}
     for result in results:
         if result.judgement.verdict is Verdict.NO_BASELINE:
             reason = result.judgement.reason.partition(": ")[2]
-            cases.setdefault(reason, []).append(rows.short_name(result.node_id))
+            cases.setdefault(reason, []).append(names[result.node_id])
     if gone:
         cases["only the base has"] = list(gone)
     return [
@@ -88,6 +96,8 @@ def update_lines(
         return []
     lines = [f"wrote {file}"]
     if changes:
-        lines += columns(rows.UPDATE_HEAD, [rows.update_row(*change) for change in changes], width)
+        names = rows.case_names([node_id for node_id, _, _ in changes])
+        table = [rows.update_row(names[node_id], old, new) for node_id, old, new in changes]
+        lines += columns(rows.UPDATE_HEAD, table, width)
     lines += [f"dropped {node_id}: no such case" for node_id in dropped]
     return lines

@@ -157,7 +157,7 @@ def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project
     run = project.run("--batchguard-against", "HEAD", "test_it.py", "test_that_is_new.py", "-k", "test_unchanged")
 
     summary = text_of(run.summary())
-    assert "NOT COMPARED: HEAD has no such case: test_unchanged[b4-8x8]" in summary
+    assert "NOT COMPARED: HEAD has no such case: test_that_is_new.py::test_unchanged[b4-8x8]" in summary
     assert summary.count("NOT COMPARED") == 1
 
 

@@ -18,6 +18,10 @@ from tests.unit.samples import (
 )
 
 
+def row_of(given):
+    return rows.summary_row(given, rows.short_name(given.node_id))
+
+
 @pytest.mark.parametrize(
     ("node_id", "name"),
     [
@@ -36,45 +40,45 @@ def test_short_name_is_the_test_with_its_case(node_id, name):
 
 
 def test_summary_row_has_a_cell_for_every_column():
-    row = rows.summary_row(result())
+    row = row_of(result())
     assert len(row.cells) == len(rows.SUMMARY_HEAD)
     assert row.cells == ("test_classifier_trains[b32-180x180]", "passed", "100 MiB", "800", "4.00 → 1.00")
     assert (row.case, row.verdict) == (NODE_ID, Verdict.PASSED)
 
 
 def test_summary_row_shows_the_budget_where_there_is_one():
-    assert rows.summary_row(result(limits=Limits(memory_budget=2**30))).cells[2] == "100 MiB of 1 GiB"
+    assert row_of(result(limits=Limits(memory_budget=2**30))).cells[2] == "100 MiB of 1 GiB"
 
 
 def test_summary_row_shows_how_much_slower_by_pace():
     checks = (pace_check(measured=4.0, accepted=2.0),)
-    assert rows.summary_row(result(Verdict.REGRESSED, checks=checks)).cells[3] == "800 (-50 %)"
+    assert row_of(result(Verdict.REGRESSED, checks=checks)).cells[3] == "800 (-50 %)"
 
 
 def test_summary_row_shows_how_much_faster_by_pace():
     checks = (pace_check(Verdict.PASSED, measured=2.0, accepted=4.0),)
-    assert rows.summary_row(result(checks=checks)).cells[3] == "800 (+100 %)"
+    assert row_of(result(checks=checks)).cells[3] == "800 (+100 %)"
 
 
 def test_summary_row_of_a_recorded_case_says_so():
-    assert rows.summary_row(result(recorded=full_baseline())).cells[1] == "recorded"
+    assert row_of(result(recorded=full_baseline())).cells[1] == "recorded"
 
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_summary_row_names_the_verdict_as_the_design_does(verdict):
-    assert rows.summary_row(result(verdict)).cells[1] == verdict.value
+    assert row_of(result(verdict)).cells[1] == verdict.value
 
 
 @pytest.mark.parametrize(
     "given", [None, Measurement(32, measurement().image_size, failure=Failure(FailureKind.OOM, ""))]
 )
 def test_what_was_not_measured_is_a_dash_and_never_zero(given):
-    assert rows.summary_row(result(Verdict.BROKEN, measurement=given)).cells[2:] == ("–", "–", "–")
+    assert row_of(result(Verdict.BROKEN, measurement=given)).cells[2:] == ("–", "–", "–")
 
 
 def test_loss_that_is_not_finite_is_shown_by_name():
     exploded = result(Verdict.UNHEALTHY, measurement=measurement(loss=loss((2.0, float("nan")))))
-    assert rows.summary_row(exploded).cells[4] == "2.00 → nan"
+    assert row_of(exploded).cells[4] == "2.00 → nan"
 
 
 # The checks
@@ -178,7 +182,7 @@ def test_single_attempt_is_the_figure_itself():
 
 def test_update_shows_old_and_new():
     new = baseline(memory=memory(200 * MIB), throughput=throughput(1.0, 900.0), loss=loss((2.0, 1.0)))
-    assert rows.update_row(NODE_ID, baseline(), new) == (
+    assert rows.update_row(rows.short_name(NODE_ID), baseline(), new) == (
         "test_classifier_trains[b32-180x180]",
         "100 MiB → 200 MiB",
         "800 → 900",
@@ -187,9 +191,9 @@ def test_update_shows_old_and_new():
 
 
 def test_update_of_a_new_case_shows_the_new_alone():
-    assert rows.update_row(NODE_ID, None, baseline())[1:] == ("100 MiB", "800", "75 %")
+    assert rows.update_row(rows.short_name(NODE_ID), None, baseline())[1:] == ("100 MiB", "800", "75 %")
 
 
 def test_update_shows_a_dash_for_what_is_not_there():
     nothing = baseline(memory=None, throughput=None, loss=None)
-    assert rows.update_row(NODE_ID, baseline(), nothing)[1:] == ("100 MiB → –", "800 → –", "75 % → –")
+    assert rows.update_row(rows.short_name(NODE_ID), baseline(), nothing)[1:] == ("100 MiB → –", "800 → –", "75 % → –")

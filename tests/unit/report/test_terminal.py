@@ -27,6 +27,12 @@ def test_table_has_a_line_for_every_case():
     ]
 
 
+def test_cases_of_one_name_are_told_apart():
+    namesake = NODE_ID.replace("tests/", "more_tests/")
+    lines = summary_lines([result(), result(Verdict.PASSED, namesake), result(Verdict.PASSED, OTHER)], 120)
+    assert [line.split("  ")[0] for line in lines[1:]] == [NODE_ID, namesake, "test_classifier_trains[b64-180x180]"]
+
+
 def test_table_that_is_too_wide_puts_the_case_on_a_line_of_its_own():
     lines = summary_lines([result()], 60)
     assert lines == [
