@@ -40,7 +40,7 @@ def short_name(node_id: str) -> str:
 
 def case_names(node_ids: Sequence[str]) -> dict[str, str]:
     """Return what each case is called: its short name where no other has it, its node id otherwise."""
-    counts = Counter(map(short_name, node_ids))
+    counts = Counter(map(short_name, set(node_ids)))
     return {each: short_name(each) if counts[short_name(each)] == 1 else each for each in node_ids}
 
 
