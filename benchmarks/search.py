@@ -226,6 +226,11 @@ def main() -> None:
     sizes = sorted({side for sizes in BUDGETS.values() for side in sizes})
     guards = GUARDS.replace("{kinds}", repr(list(BUDGETS))).replace("{sizes}", repr(sizes))
     work_on(guards, choose_device("cpu", os.environ), search_all, [SAMPLE_PROJECT])
+    report()
+
+
+def report() -> None:
+    """Compare what was searched so far and record it."""
     found = rows({tuple(line["asked"]): line for line in probes()})
     trainings = sorted(len(row["trail"]) for row in found)
     close = [row for row in found if row["truth"] - row["found"] <= max(1, 0.02 * row["truth"])]
@@ -240,7 +245,14 @@ def main() -> None:
         "Lightning: binsearch",
         *(f"accelerate from {start}" for start in STARTS_OF_ACCELERATE),
     ]
-    lines = [text, "", "The rules of others: trainings, and by how much the size they end at is too small.", ""]
+    lines = [
+        text,
+        "The boundary is the largest size below the smallest one that was seen to fail; a size beyond it may train all",
+        "the same, since what the allocator wastes is no even function of the size.",
+        "",
+        "The rules of others: trainings, and by how much the size they end at is too small.",
+        "",
+    ]
     body = []
     for row in found:
         truth = row["truth"]
