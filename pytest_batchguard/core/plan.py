@@ -10,6 +10,9 @@ from typing import Any
 from pytest_batchguard.core.figures import MemoryFigures
 from pytest_batchguard.core.model import Case, Device
 
+ROUGH_TOLERANCE = 0.5
+"""A throughput tolerance from which on few windows are enough."""
+
 
 class Pass(enum.Enum):
     """Which figures a process takes.

@@ -14,6 +14,7 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from pytest_batchguard.core.figures import Contention, ThroughputFigures
+from pytest_batchguard.core.plan import ROUGH_TOLERANCE
 from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
@@ -22,13 +23,11 @@ from pytest_batchguard.measure.yardstick import Reading, Yardstick
 
 FEWEST_WINDOWS = 8
 FEWEST_ROUGHLY = 4
-ROUGH_TOLERANCE = 0.5
 MOST_WINDOWS = 24
 FINE_TOLERANCE = 0.1
 MOST_SECONDS = 60.0
 """Windows are added until the interval of the median pace is narrow, within these bounds. A tolerance of half and more
-needs fewer, and so does a pace that nothing is held against; below a tenth there may be more of them, up to four times
-as many, which halves the interval."""
+needs fewer; below a tenth there may be more of them, up to four times as many, which halves the interval."""
 
 NARROW_INTERVAL = 0.8
 """Width of that interval, in tolerances, at which measuring may end: what is judged finely is measured for longer."""
@@ -180,7 +179,7 @@ class ThroughputMeter:
             return False
         if count >= self._most or self.clock() - self._measuring_since > MOST_SECONDS:
             return True
-        if self._is_held_to_nothing:
+        if math.isinf(self.good_pace):
             return True
         if len(self._quiet()) < self._fewest:
             return False
@@ -190,12 +189,7 @@ class ThroughputMeter:
 
     @property
     def _fewest(self) -> int:
-        is_rough = self.tolerance >= ROUGH_TOLERANCE or self._is_held_to_nothing
-        return FEWEST_ROUGHLY if is_rough else FEWEST_WINDOWS
-
-    @property
-    def _is_held_to_nothing(self) -> bool:
-        return math.isinf(self.good_pace)
+        return FEWEST_ROUGHLY if self.tolerance >= ROUGH_TOLERANCE else FEWEST_WINDOWS
 
     @property
     def _most(self) -> int:

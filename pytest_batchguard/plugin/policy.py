@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from pytest_batchguard.core.model import Case, Device, Limits
-from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.core.plan import ROUGH_TOLERANCE, Pass, Plan
 from pytest_batchguard.core.units import parse_size
 from pytest_batchguard.errors import ConfigurationError
 from pytest_batchguard.plugin import options
@@ -46,6 +47,7 @@ class Policy:
     def plan(self, kind: Pass, device: Device) -> Plan:
         """Return what a process of this case has to do."""
         limits = self.limits
+        is_compared = not math.isinf(self.good_pace)
         return Plan(
             self.case,
             kind,
@@ -53,7 +55,7 @@ class Policy:
             self.steps,
             self.warmup,
             self.seed,
-            limits.throughput_tolerance,
+            limits.throughput_tolerance if is_compared else ROUGH_TOLERANCE,
             self.good_pace,
             self.mix,
             limits.memory_budget,

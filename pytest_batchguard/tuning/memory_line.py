@@ -3,7 +3,7 @@
 What a training needs grows with the batch in a near straight line. Beside it the pool wastes some of what it has:
 TensorFlow's allocator splits a free chunk only where at least half of it or 128 MiB would be left over
 (`BFCAllocator::FindChunkPtr`), and finds no room for a large tensor in many small holes. Real trainings just below
-the limit needed 80 to 93 % of it by their line; see benchmarks/results/search.md.
+the limit needed 84 to 97 % of it by their line, most of them; see benchmarks/results/search.md.
 """
 
 from __future__ import annotations

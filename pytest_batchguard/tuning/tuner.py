@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_batchguard.core.model import Case, FailureKind, Measurement
-from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.core.plan import ROUGH_TOLERANCE, Pass, Plan
 from pytest_batchguard.core.tuning import Largest, NoiseScale, SpeedPoint, Trial, Tuning
 from pytest_batchguard.core.units import format_percent
 from pytest_batchguard.tuning import curve, recommend
@@ -29,6 +29,9 @@ _FEWEST_STEPS = 8
 """Of a trial of the largest candidate."""
 
 _PROBE_STEPS = 4
+_LONG_STEP_SECONDS = 0.3
+"""Steps longer than that are timed roughly, in half as many windows."""
+
 
 _NOISE_BATCH = 64
 
@@ -158,7 +161,7 @@ class Tuner:
             if curve.is_enough(points) and size not in declared:
                 continue
             self._tell(f"throughput at {size}")
-            found = self._measure(self._timing_plan(size))
+            found = self._measure(self._timing_plan(size, points))
             measurement = found.measurement
             if measurement is None or measurement.failure is not None or measurement.throughput is None:
                 self._miss(f"throughput at {size}: {_why(found)}")
@@ -166,12 +169,14 @@ class Tuner:
             points.append(_speed_point(measurement))
             self.tuning = replace(self.tuning, curve=tuple(points), plateau=curve.plateau(points))
 
-    def _timing_plan(self, size: int) -> Plan:
+    def _timing_plan(self, size: int, points: list[SpeedPoint]) -> Plan:
         plan = self._plan_for(Pass.WHOLE if self._plan.device.is_gpu else Pass.THROUGHPUT, size)
+        expected = size / points[-1].images_per_second if points else 0.0
         reference = Case(self.tuning.declared[0], self.tuning.image_size)
         return replace(
             plan,
             steps=_PROBE_STEPS,
+            throughput_tolerance=ROUGH_TOLERANCE if expected > _LONG_STEP_SECONDS else plan.throughput_tolerance,
             good_pace=math.inf,  # more windows would not make two processes differ less
             yardstick_case=reference,
         )

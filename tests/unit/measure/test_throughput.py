@@ -187,19 +187,19 @@ def test_what_is_judged_finely_is_measured_for_longer(tolerance, count):
 
 
 @pytest.mark.parametrize(
-    ("good_pace", "count"), [(2.5, FEWEST_WINDOWS), (2.49, MOST_WINDOWS), (math.inf, FEWEST_ROUGHLY)]
+    ("good_pace", "count"), [(2.5, FEWEST_WINDOWS), (2.49, MOST_WINDOWS), (math.inf, FEWEST_WINDOWS)]
 )
 def test_pace_that_is_known_to_be_good_is_measured_no_longer(good_pace, count):
     scene = Scene()
-    meter = scene.meter(good_pace=good_pace, steps=4)
+    meter = scene.meter(good_pace=good_pace)
     scene.train(meter, lambda windows: 0.625 if windows % 2 else 0.5)
     assert len(meter.figures().step_seconds) == count
 
 
-@pytest.mark.parametrize(("good_pace", "count"), [(2.5, MOST_WINDOWS), (math.inf, FEWEST_ROUGHLY)])
+@pytest.mark.parametrize(("good_pace", "count"), [(2.5, MOST_WINDOWS), (math.inf, FEWEST_WINDOWS)])
 def test_disturbed_windows_prove_no_pace_good_unless_any_is(good_pace, count):
     scene = Scene(stolen=[0.5] * 100)
-    meter = scene.meter(good_pace=good_pace, steps=4)
+    meter = scene.meter(good_pace=good_pace)
     scene.train(meter, steady(0.5))
     assert len(meter.figures().step_seconds) == count
 

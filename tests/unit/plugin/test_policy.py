@@ -1,7 +1,10 @@
+import math
+from dataclasses import replace
+
 import pytest
 
 from pytest_batchguard.core.model import Case, ImageSize, Limits
-from pytest_batchguard.core.plan import Pass, Plan
+from pytest_batchguard.core.plan import ROUGH_TOLERANCE, Pass, Plan
 from pytest_batchguard.errors import ConfigurationError
 from pytest_batchguard.plugin.policy import COMPARED_TOLERANCE, policy_of, session_budget
 from tests.unit.plugin.configuration import Configuration, item
@@ -24,6 +27,12 @@ def test_defaults_are_those_of_the_design():
     assert defaults.limits == Limits(None, None, None, 0.0, 0.1, 0.05, 0.3)
     assert (defaults.steps, defaults.warmup, defaults.seed, defaults.timeout_seconds) == (20, 5, 0, 300.0)
     assert defaults.case == CASE
+
+
+@pytest.mark.parametrize(("good_pace", "tolerance"), [(0.0, 0.1), (2.1, 0.1), (math.inf, ROUGH_TOLERANCE)])
+def test_pace_that_nothing_is_held_against_is_measured_roughly(good_pace, tolerance):
+    plan = replace(policy(), good_pace=good_pace).plan(Pass.THROUGHPUT, CPU)
+    assert plan.throughput_tolerance == tolerance
 
 
 @pytest.mark.parametrize(("name", "flag", "marker", "ini", "by_flag", "by_marker", "by_ini", "default"), LAYERED)

@@ -96,12 +96,13 @@ def test_every_process_is_told_that_it_probes():
     assert all(plan.is_probe for plan in project.plans)
 
 
-def test_sizes_are_timed_in_few_windows():
-    project = Project()
-    tuned(project)
+def test_sizes_are_timed_in_few_windows_and_in_fewer_where_a_step_is_long():
+    project = Project(slope=0.01 * MB)
+    tuned(project, declared=(32, 4096))
 
-    timed = [plan for plan in project.plans if plan.kind is Pass.THROUGHPUT]
-    assert {plan.good_pace for plan in timed} == {math.inf}
+    timed = {plan.case.batch_size: plan for plan in project.plans if plan.kind is Pass.THROUGHPUT}
+    assert {plan.good_pace for plan in timed.values()} == {math.inf}
+    assert (timed[32].throughput_tolerance, timed[4096].throughput_tolerance) == (0.1, 0.5)
 
 
 def test_why_nothing_is_recommended_is_said():
