@@ -17,8 +17,7 @@ from pytest_batchguard.core.model import Baseline, Limits, Measurement, Verdict
 from pytest_batchguard.core.noise import MOST_ATTEMPTS
 from pytest_batchguard.core.repeats import combine
 from pytest_batchguard.core.statistics import median_interval
-from pytest_batchguard.measure.throughput import FEWEST_WINDOWS
-from pytest_batchguard.measure.throughput import QUIET as QUIETEST
+from pytest_batchguard.measure.throughput import FEWEST_WINDOWS, windows_that_count
 
 REPEATS = 5
 BASELINES = 20
@@ -210,12 +209,8 @@ def of_first_windows(attempt: Measurement, count: int) -> Measurement:
     if throughput is None:
         return attempt
     steps, beside = throughput.step_seconds[:count], throughput.yardstick_seconds[:count]
-    disturbances = throughput.disturbances[:count]
-    quiet = [place for place, share in enumerate(disturbances) if share <= QUIETEST]
-    if len(quiet) < FEWEST_WINDOWS:
-        calmest = sorted(range(len(disturbances)), key=disturbances.__getitem__)
-        quiet = calmest[: max(FEWEST_WINDOWS, len(calmest) // 2)]
-    paces = [steps[place] / beside[place] for place in quiet]
+    judged = windows_that_count(throughput.disturbances[:count], FEWEST_WINDOWS)
+    paces = [steps[place] / beside[place] for place in judged]
     low, high = median_interval(paces)
     pace = median(paces)
     core_pace = throughput.core_pace and throughput.core_pace * pace / throughput.pace

@@ -181,11 +181,12 @@ class ThroughputMeter:
             return True
         if math.isinf(self.good_pace):
             return True
-        if len(self._quiet()) < self._fewest:
+        if len(_quiet(self._disturbances())) < self._fewest:
             return False
-        paces = [self._paces()[place] for place in self._judged()]
-        low, high = median_interval(paces)
-        return high <= self.good_pace or (high - low) / median(paces) <= NARROW_INTERVAL * self.tolerance
+        paces = self._paces()
+        judged = [paces[place] for place in self._judged()]
+        low, high = median_interval(judged)
+        return high <= self.good_pace or (high - low) / median(judged) <= NARROW_INTERVAL * self.tolerance
 
     @property
     def _fewest(self) -> int:
@@ -196,16 +197,7 @@ class ThroughputMeter:
         return round(MOST_WINDOWS * min(4.0, max(1.0, FINE_TOLERANCE / max(self.tolerance, 1e-9)) ** 2))
 
     def _judged(self) -> list[int]:
-        """Return the windows that count: the quiet ones or, where these are too few, the less disturbed half."""
-        quiet = self._quiet()
-        if len(quiet) >= self._fewest:
-            return quiet
-        disturbances = self._disturbances()
-        calmest = sorted(range(len(disturbances)), key=disturbances.__getitem__)
-        return sorted(calmest[: max(self._fewest, len(calmest) // 2)])
-
-    def _quiet(self) -> list[int]:
-        return [place for place, share in enumerate(self._disturbances()) if share <= QUIET]
+        return windows_that_count(self._disturbances(), self._fewest)
 
     def _disturbances(self) -> list[float]:
         beside = pairwise(reading.disturbance for reading in self._readings)
@@ -236,6 +228,24 @@ class ThroughputMeter:
         usual = self._windows[-1] if self._windows else self._warmup.usual_seconds
         self._readings.append(self._yardstick.read(at_least=YARDSTICK_SHARE * self._window_steps * usual))
         self._in_window, self._window_begin = 0, None
+
+
+def windows_that_count(disturbances: Sequence[float], fewest: int) -> list[int]:
+    """Return the places of the quiet windows or, where these are too few, of the less disturbed half.
+
+    Args:
+        disturbances: The share of the processor that others had in or beside each window.
+        fewest: How many have to count at the least.
+    """
+    quiet = _quiet(disturbances)
+    if len(quiet) >= fewest:
+        return quiet
+    calmest = sorted(range(len(disturbances)), key=disturbances.__getitem__)
+    return sorted(calmest[: max(fewest, len(calmest) // 2)])
+
+
+def _quiet(disturbances: Sequence[float]) -> list[int]:
+    return [place for place, share in enumerate(disturbances) if share <= QUIET]
 
 
 def _means(readings: Iterable[float]) -> list[float]:

@@ -32,7 +32,6 @@ _PROBE_STEPS = 4
 _LONG_STEP_SECONDS = 0.3
 """Steps longer than that are timed roughly, in half as many windows."""
 
-
 _NOISE_BATCH = 64
 
 
