@@ -54,3 +54,8 @@ class DataTooSmallError(GuardError):
 
 class IsolationError(BatchguardError):
     """The process of a case could not be started, or what it sent could not be read."""
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text that ends with what matters, as a traceback does; empty where there is none."""
+    return next(reversed(text.strip().splitlines()), "")

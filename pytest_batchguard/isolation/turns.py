@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.errors import IsolationError, last_line
 from pytest_batchguard.isolation import messages
 from pytest_batchguard.isolation.launch import Child
 from pytest_batchguard.isolation.supervise import Ending, supervise
@@ -97,5 +97,5 @@ class Companion:
             if message["kind"] in _ANSWERS:
                 return message
             if message["kind"] == "error":
-                raise IsolationError(str(message.get("traceback", "")).strip().splitlines()[-1])
+                raise IsolationError(last_line(str(message.get("traceback", ""))))
             self._listen(message)

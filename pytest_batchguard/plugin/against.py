@@ -13,7 +13,7 @@ from pytest_batchguard.core.attempts import good_pace
 from pytest_batchguard.core.figures import ThroughputFigures
 from pytest_batchguard.core.model import Baseline, Device, Measurement
 from pytest_batchguard.core.plan import Pass
-from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.errors import IsolationError, last_line
 from pytest_batchguard.isolation.job import Job
 from pytest_batchguard.isolation.launch import Child
 from pytest_batchguard.isolation.supervise import EndingKind, supervise
@@ -22,7 +22,7 @@ from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.reports import has_failed
-from pytest_batchguard.plugin.runner import CaseRunner, last_line, tail
+from pytest_batchguard.plugin.runner import CaseRunner, tail
 from pytest_batchguard.storage.checkout import Checkout
 
 _NEVER_TRAINED = "it never trained"
@@ -213,7 +213,7 @@ def _problem(base: Attempt, otherwise: str = _NEVER_TRAINED) -> str:
         return base.measurement.failure.message
     failed = next((report for report in base.reports if has_failed(report)), None)
     if failed is not None:
-        return str(failed.longrepr).strip().splitlines()[-1]
+        return last_line(str(failed.longrepr))
     return "" if base.measurement is not None else otherwise
 
 

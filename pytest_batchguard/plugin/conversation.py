@@ -11,7 +11,7 @@ import pytest
 
 from pytest_batchguard.core.model import Baseline, Measurement
 from pytest_batchguard.core.plain import PlainDataError, from_plain
-from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.errors import IsolationError, last_line
 from pytest_batchguard.isolation import messages
 from pytest_batchguard.isolation.launch import Child
 
@@ -114,7 +114,7 @@ class Conversation:
                 self._yardstick = self._start_yardstick()
             return self._yardstick.ask(question, child)
         except IsolationError as error:
-            raise IsolationError(f"the yardstick failed: {str(error).strip().splitlines()[-1]}") from error
+            raise IsolationError(f"the yardstick failed: {last_line(str(error))}") from error
 
     def _report(self, plain: dict[str, Any]) -> pytest.TestReport:
         report = self._config.hook.pytest_report_from_serializable(config=self._config, data=plain)

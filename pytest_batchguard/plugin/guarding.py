@@ -19,6 +19,7 @@ from pytest_batchguard.core.model import (
     Measurement,
     Verdict,
 )
+from pytest_batchguard.errors import last_line
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
@@ -144,6 +145,5 @@ def problem_of(attempt: Attempt) -> str:
     if attempt.measurement is not None or any(report.skipped for report in attempt.reports):
         return ""
     if not attempt.reports:
-        last_words = attempt.output.strip().splitlines()
-        return f"its process did not find the test: {last_words[-1] if last_words else 'it collected nothing'}"
+        return f"its process did not find the test: {last_line(attempt.output) or 'it collected nothing'}"
     return _NEVER_TRAINED

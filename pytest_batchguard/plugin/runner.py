@@ -19,7 +19,7 @@ import pytest
 from pytest_batchguard.core.model import Device, Failure, FailureKind, Measurement
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.core.units import format_seconds
-from pytest_batchguard.errors import IsolationError
+from pytest_batchguard.errors import IsolationError, last_line
 from pytest_batchguard.isolation.job import Job
 from pytest_batchguard.isolation.launch import Child, ForkLauncher, Launcher, SpawnLauncher
 from pytest_batchguard.isolation.supervise import Ending, EndingKind, supervise
@@ -277,8 +277,3 @@ def tail(path: str | None) -> str:
     if path is None or not Path(path).exists():
         return ""
     return Path(path).read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")
-
-
-def last_line(text: str) -> str:
-    """Return the last line of a text that ends with what matters, as a traceback does; empty where there is none."""
-    return next(reversed(text.strip().splitlines()), "")

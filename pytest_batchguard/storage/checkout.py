@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_batchguard.errors import ConfigurationError
+from pytest_batchguard.errors import ConfigurationError, last_line
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,6 @@ def _git(folder: Path, *arguments: str) -> str:
     except OSError as error:
         raise ConfigurationError(f"git cannot be run: {error}") from error
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"git {arguments[0]} failed"]
-        raise ConfigurationError(said[-1].removeprefix("fatal: "))
+        said = last_line(done.stderr) or f"git {arguments[0]} failed"
+        raise ConfigurationError(said.removeprefix("fatal: "))
     return done.stdout.strip()
