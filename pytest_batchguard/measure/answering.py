@@ -12,8 +12,8 @@ from statistics import fmean
 from typing import Any
 
 from pytest_batchguard.measure.contention import CpuTimes
-from pytest_batchguard.measure.throughput import FEWEST_STEPS_IN_WINDOW, PREFETCHED_STEPS
 from pytest_batchguard.measure.warmup import WarmUp
+from pytest_batchguard.measure.window import FEWEST_STEPS_IN_WINDOW, Window
 
 
 @dataclass
@@ -39,12 +39,8 @@ class AnsweringMeter:
     steps_at_once: int = 1
     _seen: int = 0
     _windows: list[float] = field(default_factory=list)
-    _is_warm: bool = False
     _has_enough: bool = False
-    _at_least: float = 0.0
-    _in_window: int = 0
-    _window_begin: float | None = None
-    _cpu_begin: CpuTimes | None = None
+    _window: Window | None = None
 
     def __post_init__(self) -> None:
         """Begin with the warm-up."""
@@ -57,26 +53,8 @@ class AnsweringMeter:
             synchronise: Returns when the step's result is there; called in the warm-up and at a window's edges only.
         """
         self._seen += self.steps_at_once
-        if self._has_enough:
-            return self._seen >= self.warmup + self.steps
-        if not self._is_warm:
-            synchronise()
-            if self._warmup.step_ended():
-                self._is_warm = True
-                self._await_question({"kind": "ready"})
-            return False
-        self._in_window += self.steps_at_once
-        if self._window_begin is None:
-            if self._in_window >= PREFETCHED_STEPS:
-                synchronise()
-                self._cpu_begin = self.read_cpu()
-                self._in_window, self._window_begin = 0, self.clock()
-        elif self._in_window >= self._window_steps:
-            synchronise()
-            self._windows.append((self.clock() - self._window_begin) / self._in_window)
-            contention = self._cpu_begin.contention_until(self.read_cpu()) if self._cpu_begin else None
-            disturbance = contention.share if contention else 0.0
-            self._await_question({"kind": "reading", "seconds": self._windows[-1], "disturbance": disturbance})
+        if not self._has_enough:
+            self._wait_or_answer(synchronise)
         return self._has_enough and self._seen >= self.warmup + self.steps
 
     @property
@@ -89,13 +67,19 @@ class AnsweringMeter:
         """Mean seconds a step in the windows; `None` before there is one."""
         return fmean(self._windows) if self._windows else None
 
-    @property
-    def _window_steps(self) -> int:
-        usual = self._windows[-1] if self._windows else self._warmup.usual_seconds
-        return max(FEWEST_STEPS_IN_WINDOW, math.ceil(self._at_least / usual))
+    def _wait_or_answer(self, synchronise: Callable[[], object]) -> None:
+        if self._window is None:
+            synchronise()
+            if self._warmup.step_ended():
+                self._await_question({"kind": "ready"}, self._warmup.usual_seconds)
+        elif self._window.step_ended(synchronise):
+            seconds = self._window.step_seconds
+            self._windows.append(seconds)
+            reading = {"kind": "reading", "seconds": seconds, "disturbance": self._window.contention.share}
+            self._await_question(reading, seconds)
 
-    def _await_question(self, reading: dict[str, Any]) -> None:
+    def _await_question(self, reading: dict[str, Any], usual_seconds: float) -> None:
         question = self.ask(reading)
-        self._at_least = float(question.get("at_least", 0.0))
         self._has_enough = bool(question.get("enough", False))
-        self._in_window, self._window_begin = 0, None
+        steps = max(FEWEST_STEPS_IN_WINDOW, math.ceil(float(question.get("at_least", 0.0)) / usual_seconds))
+        self._window = Window(steps, self.clock, self.read_cpu, self.steps_at_once)

@@ -19,6 +19,7 @@ from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.warmup import WarmUp
+from pytest_batchguard.measure.window import FEWEST_STEPS_IN_WINDOW, Window
 from pytest_batchguard.measure.yardstick import Reading, Yardstick
 
 FEWEST_WINDOWS = 8
@@ -37,11 +38,6 @@ QUIET = 0.1
 
 SHORTEST_WINDOW_SECONDS = 0.12
 """Shorter windows measure the scheduler."""
-
-FEWEST_STEPS_IN_WINDOW = 2
-
-PREFETCHED_STEPS = 1
-"""Steps after a pause that belong to no window."""
 
 YARDSTICK_SHARE = 0.6
 """Time of a pause relative to a window's: shorter, the yardstick would miss the drift that the window saw."""
@@ -75,9 +71,7 @@ class ThroughputMeter:
     good_pace: float = 0.0
     mix: float = 1.0
     _window_steps: int = 0
-    _in_window: int = 0
-    _window_begin: float | None = None
-    _cpu_begin: CpuTimes | None = None
+    _window: Window | None = None
     _measuring_since: float = math.nan
     _windows: list[float] = field(default_factory=list)
     _contentions: list[Contention] = field(default_factory=list)
@@ -95,28 +89,20 @@ class ThroughputMeter:
             synchronise: Returns when the step's result is there; called in the warm-up and at a window's edges only,
                 so that a window's steps follow one another as in ordinary training.
         """
-        if not self._readings:
+        if self._window is None:
             synchronise()
             if self._warmup.step_ended():
                 self._begin_windows()
             return False
-        self._in_window += self.steps_at_once
-        if self._window_begin is None:
-            if self._in_window >= PREFETCHED_STEPS:
-                synchronise()
-                self._cpu_begin = self.read_cpu()
-                self._in_window, self._window_begin = 0, self.clock()
+        if not self._window.step_ended(synchronise):
             return False
-        if self._in_window >= self._window_steps:
-            synchronise()
-            self._windows.append((self.clock() - self._window_begin) / self._in_window)
-            contention = self._cpu_begin.contention_until(self.read_cpu()) if self._cpu_begin else None
-            self._contentions.append(contention or Contention(0.0, 0.0))
-            self._pause()
-            if self._has_enough():
-                self._yardstick = None  # its memory is none of what follows
-                return True
-        return False
+        self._windows.append(self._window.step_seconds)
+        self._contentions.append(self._window.contention)
+        self._pause()
+        if not self._has_enough():
+            return False
+        self._yardstick = None  # its memory is none of what follows
+        return True
 
     @property
     def images_per_second(self) -> float:
@@ -227,7 +213,7 @@ class ThroughputMeter:
             self._yardstick = self.build_yardstick()
         usual = self._windows[-1] if self._windows else self._warmup.usual_seconds
         self._readings.append(self._yardstick.read(at_least=YARDSTICK_SHARE * self._window_steps * usual))
-        self._in_window, self._window_begin = 0, None
+        self._window = Window(self._window_steps, self.clock, self.read_cpu, self.steps_at_once)
 
 
 def windows_that_count(disturbances: Sequence[float], fewest: int) -> list[int]:

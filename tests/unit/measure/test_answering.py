@@ -4,7 +4,7 @@ import pytest
 
 from pytest_batchguard.measure.answering import AnsweringMeter
 from pytest_batchguard.measure.contention import CpuTimes
-from pytest_batchguard.measure.throughput import FEWEST_STEPS_IN_WINDOW
+from pytest_batchguard.measure.window import FEWEST_STEPS_IN_WINDOW
 
 STEP = 0.25
 
