@@ -131,6 +131,11 @@ class Failure:
     certain: bool = True
     phase: str | None = None
 
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether the device or the host had not enough of it."""
+        return self.kind in {FailureKind.OOM, FailureKind.HOST_OOM}
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from pytest_batchguard.core.figures import ThroughputFigures
@@ -56,6 +57,16 @@ def interval(measured: ThroughputFigures, accepted: ThroughputFigures) -> tuple[
     error = noise * math.sqrt(1 / len(paces) + _variances(accepted))
     reach = math.exp(MARGIN * error)
     return measured.pace / reach, measured.pace * reach
+
+
+def counted_in(measured: ThroughputFigures, base: ThroughputFigures) -> ThroughputFigures:
+    """Return figures with their pace counted in another's, both having been taken in one yardstick.
+
+    Its interval is as wide as the errors of a quotient are: the squares of both add up.
+    """
+    pace = measured.pace / base.pace
+    reach = math.exp(_WINDOWS_MARGIN * math.hypot(_within(measured), _within(base)))
+    return replace(measured, pace=pace, pace_low=pace / reach, pace_high=pace * reach)
 
 
 def _noise(groups: Sequence[Sequence[float]]) -> float:

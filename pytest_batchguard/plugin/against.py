@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from pytest_batchguard.core.attempts import good_pace
-from pytest_batchguard.core.figures import ThroughputFigures
+from pytest_batchguard.core.figures import MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.model import Baseline, Device, Measurement
-from pytest_batchguard.core.plan import Pass
+from pytest_batchguard.core.noise import counted_in
+from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.errors import IsolationError, last_line
 from pytest_batchguard.isolation.job import Job
 from pytest_batchguard.isolation.launch import Child
@@ -26,6 +27,7 @@ from pytest_batchguard.plugin.runner import CaseRunner, tail
 from pytest_batchguard.storage.checkout import Checkout
 
 _NEVER_TRAINED = "it never trained"
+_ONE_BY_ONE = "base and head do not fit the device side by side and were measured one after the other"
 _LIST_ENTRY = "pytest_batchguard.plugin.child:list_cases"
 _AS_FAST = Baseline(throughput=ThroughputFigures(images_per_second=1.0, pace=1.0, yardstick=yardstick.VERSION))
 """What the head's pace is held against: it is counted in steps of the base."""
@@ -45,6 +47,7 @@ class Against:
         self._device = device
         self._checkout = checkout
         self._cases: set[str] | None = None
+        self._apart: set[str] = set()
         self._problem = ""
 
     @property
@@ -60,38 +63,64 @@ class Against:
             attempt = self._runner.measure(item, policy)
             attempt.base_problem = self._problem or f"{self._checkout.reference} has no such case"
             return attempt
-        return self._measure_both(item, policy)
-
-    def _measure_both(self, item: pytest.Item, policy: Policy) -> Attempt:
-        memory = Attempt()
+        memory = None
         if not self._device.is_gpu:
-            plan = policy.plan(Pass.MEMORY, self._device)
-            memory = self._runner.run_pass(item, plan, policy.timeout_seconds, checkout=self._checkout)
-            problem = _problem(memory)
+            attempt = self._run_base(item, policy.plan(Pass.MEMORY, self._device), policy)
+            problem = _problem(attempt)
             if problem:
                 return self._alone(item, policy, problem)
-        plan = replace(
-            policy.plan(self._kind, self._device),
-            memory=memory.measurement.memory if memory.measurement else None,
-            answers=True,
-        )
+            memory = attempt.measurement.memory if attempt.measurement else None
+        if item.nodeid not in self._apart:
+            side_by_side = self._side_by_side(item, policy, memory)
+            if side_by_side is not None:
+                return side_by_side
+            self._apart.add(item.nodeid)
+        return self._one_by_one(item, policy, memory)
+
+    def _side_by_side(self, item: pytest.Item, policy: Policy, memory: MemoryFigures | None) -> Attempt | None:
+        """Measure the head with the base as its yardstick; `None` where the device has not the memory for both."""
+        plan = replace(policy.plan(self._kind, self._device), memory=memory, answers=True)
         beside = _Beside(self._runner, self._runner.job(item, plan, self._checkout), self._kind, policy.timeout_seconds)
         compared = replace(policy, good_pace=good_pace(_AS_FAST, policy.limits, yardstick.VERSION))
         try:
             attempt = self._runner.measure(item, compared, beside.start)
             head = attempt.measurement
+            if beside.is_started and (_ran_out_of_memory(head) or _ran_out_of_memory(beside.attempt.measurement)):
+                return None
             if not beside.problem and (head is None or head.failure is not None):
                 return attempt
             beside.finish()
         finally:
             beside.close()
         base = beside.attempt
+        if _ran_out_of_memory(base.measurement):
+            return None
         problem = _problem(base, beside.problem or _NEVER_TRAINED) or beside.problem
         if problem:
             return self._alone(item, policy, problem)
         if head is not None and base.measurement is not None:
-            attempt.base = _baseline(base.measurement, head)
+            rate = base.measurement.batch_size / median(head.throughput.yardstick_seconds) if head.throughput else None
+            attempt.base = _baseline(base.measurement, rate)
         return attempt
+
+    def _one_by_one(self, item: pytest.Item, policy: Policy, memory: MemoryFigures | None) -> Attempt:
+        """Measure the base, then the head, each in turn with the yardstick that a stored baseline would be held to."""
+        policy = replace(policy, good_pace=0.0)
+        beside_nothing = replace(policy.plan(self._kind, self._device), memory=memory)
+        base = self._run_base(item, beside_nothing, policy)
+        problem = _problem(base)
+        if problem:
+            return self._alone(item, policy, problem)
+        attempt = self._runner.measure(item, policy)
+        head = attempt.measurement
+        if head is not None and base.measurement is not None and head.throughput and base.measurement.throughput:
+            paced = counted_in(head.throughput, base.measurement.throughput)
+            attempt.measurement = replace(head, throughput=paced, notes=(*head.notes, _ONE_BY_ONE))
+            attempt.base = _baseline(base.measurement, base.measurement.throughput.images_per_second)
+        return attempt
+
+    def _run_base(self, item: pytest.Item, plan: Plan, policy: Policy) -> Attempt:
+        return self._runner.run_pass(item, plan, policy.timeout_seconds, checkout=self._checkout)
 
     def _alone(self, item: pytest.Item, policy: Policy, problem: str) -> Attempt:
         """Measure the head with nothing to compare it with."""
@@ -166,6 +195,11 @@ class _Beside:
         self._companion = Companion(child, self._timeout_seconds, partial(conversation.take, child))
         return self
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the head has come so far as to ask for it."""
+        return self._companion is not None
+
     def ask(self, question: dict[str, Any], asker: Child) -> dict[str, Any]:
         """Let it train a window while `asker` stands still; see `Companion.ask`."""
         assert self._companion is not None  # noqa: S101 -- started before it is asked
@@ -217,10 +251,18 @@ def _problem(base: Attempt, otherwise: str = _NEVER_TRAINED) -> str:
     return "" if base.measurement is not None else otherwise
 
 
-def _baseline(base: Measurement, head: Measurement) -> Baseline:
-    """Return the base's figures as a baseline; paces are counted in its own steps, so its own is 1."""
+def _ran_out_of_memory(measurement: Measurement | None) -> bool:
+    return measurement is not None and measurement.failure is not None and measurement.failure.is_out_of_memory
+
+
+def _baseline(base: Measurement, images_per_second: float | None) -> Baseline:
+    """Return the base's figures as a baseline; paces are counted in its own steps, so its own is 1.
+
+    Args:
+        base: What was measured of it.
+        images_per_second: Of its windows; `None` where the head has none to compare.
+    """
     throughput = None
-    if head.throughput is not None:
-        rate = base.batch_size / median(head.throughput.yardstick_seconds)
-        throughput = ThroughputFigures(images_per_second=rate, pace=1.0, yardstick=head.throughput.yardstick)
+    if images_per_second is not None:
+        throughput = ThroughputFigures(images_per_second, pace=1.0, yardstick=yardstick.VERSION)
     return Baseline(base.memory, throughput, base.loss, base.model, base.provenance, base.breakdown)

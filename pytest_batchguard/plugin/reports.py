@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 
-from pytest_batchguard.core.model import CaseResult, FailureKind
+from pytest_batchguard.core.model import CaseResult
 from pytest_batchguard.report.failure import failure_text, headline
 
 _WIDTH = 80
@@ -106,7 +106,7 @@ def unittest_report(item: pytest.Item) -> pytest.TestReport:
 def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:
     """Whether the test failed by an error of its own, which says more than a verdict could."""
     failure = result.measurement.failure if result.measurement else None
-    out_of_memory = failure is not None and failure.kind in {FailureKind.OOM, FailureKind.HOST_OOM}
+    out_of_memory = failure is not None and failure.is_out_of_memory
     return has_failed(call) and not out_of_memory
 
 

@@ -60,6 +60,26 @@ def test_it(batchguard):
     pathlib.Path({fifo!r}).write_text("")  # read by the test
     pathlib.Path({fifo!r}).write_text("")  # read by nobody: waits to be interrupted
 """
+CROWDED = """
+import fcntl
+import pytest
+import tiny
+
+@pytest.fixture
+def room():
+    with open({room!r}, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            import tensorflow as tf
+
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[4,8]")
+        yield
+
+@pytest.mark.batchguard(4, 8)
+def test_it(batchguard, room):
+    tiny.train(batchguard)
+"""
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 
 
@@ -172,6 +192,22 @@ def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
     assert run.exit_code == pytest.ExitCode.OK
     summary = text_of(run.summary())
     assert "NOT COMPARED: broken base: HEAD: it imported widths from the tree under test" in summary
+
+
+def test_base_with_no_room_beside_the_head_is_measured_before_it(new_project, tmp_path):
+    """There is room for one of them, and a process that ends makes room again."""
+    project = new_project(test_it=CROWDED.format(room=str(tmp_path / "room")))
+    commit(project)
+
+    run = project.run("--batchguard-against", "HEAD")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    case = run.figures_of("test_it[b4-8x8]")
+    assert case["judgement"]["verdict"] == "passed"
+    note = "base and head do not fit the device side by side and were measured one after the other"
+    assert note in case["judgement"]["notes"]
+    (pace,) = [check for check in case["judgement"]["checks"] if check["quantity"] == "pace"]
+    assert pace["baseline"] == 1.0
 
 
 def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pytest_batchguard.core.noise import MARGIN, MOST_ATTEMPTS, USUAL_NOISE, interval, middle, tolerated
+from pytest_batchguard.core.noise import MARGIN, MOST_ATTEMPTS, USUAL_NOISE, counted_in, interval, middle, tolerated
 from pytest_batchguard.core.noise import USUAL_NOISE_WEIGHT as WEIGHT
 from tests.unit.samples import throughput
 
@@ -76,3 +76,13 @@ def test_middle_of_few_paces_is_their_geometric_mean():
 
 def test_middle_of_five_leaves_out_the_highest_and_the_lowest():
     assert middle([1.0, 100.0, 4.0, 2.0, 0.01]) == pytest.approx(2.0)
+
+
+def test_pace_counted_in_another_is_their_quotient_with_both_errors():
+    head = throughput(3.0, pace_low=3.0 / 1.03, pace_high=3.0 * 1.03)
+    base = throughput(2.0, pace_low=2.0 / 1.04, pace_high=2.0 * 1.04)
+    counted = counted_in(head, base)
+    assert counted.pace == 1.5
+    both = math.hypot(math.log(1.03), math.log(1.04))
+    assert math.log(counted.pace_high / 1.5) == pytest.approx(both)
+    assert math.log(1.5 / counted.pace_low) == pytest.approx(both)

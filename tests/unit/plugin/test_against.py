@@ -5,13 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_batchguard.core.model import Case, ImageSize, Limits
+from pytest_batchguard.core.model import Case, Failure, FailureKind, ImageSize, Limits
+from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.isolation import messages
+from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.device import cpu_device
 from pytest_batchguard.plugin.against import Against
 from pytest_batchguard.plugin.conversation import Attempt, Conversation
 from pytest_batchguard.plugin.policy import Policy
-from tests.unit.samples import NODE_ID, measurement
+from tests.unit.samples import GPU, NODE_ID, measurement, throughput
 
 POLICY = Policy(Case(32, ImageSize(180, 180)), Limits(), steps=20, warmup=5, seed=0, timeout_seconds=60.0)
 
@@ -69,3 +71,86 @@ def test_interrupt_does_not_wait_for_the_base():
             against.measure(SimpleNamespace(nodeid=NODE_ID), POLICY)
 
     assert base.told == ["pause", "kill"]
+
+
+FULL = measurement(failure=Failure(FailureKind.OOM, "out of memory"))
+
+
+def paced(pace):
+    return measurement(throughput=throughput(pace, yardstick=yardstick.VERSION))
+
+
+class SmallCard:
+    """Runs either tree, but not both at once: whichever is told to runs out of memory once the base has started.
+
+    Attributes:
+        told: What was run, in order.
+    """
+
+    def __init__(self, *, runs_out, head_alone=None):
+        self.runs_out = runs_out
+        self.head_alone = head_alone or paced(3.0)
+        self.told = []
+
+    def run_pass(self, _item, plan, _timeout_seconds, *, checkout):
+        assert plan.kind is Pass.WHOLE
+        assert not plan.answers
+        self.told.append(f"{checkout.reference} alone")
+        return Attempt([], paced(2.0))
+
+    def job(self, *_):
+        return SimpleNamespace()
+
+    def conversation(self, start_beside):
+        return Conversation(SimpleNamespace(), print, start_beside)
+
+    def launch(self, *_):
+        return Base(SimpleNamespace(close=lambda: None))
+
+    def measure(self, _item, _policy, start_beside=None):
+        if start_beside is None or self.runs_out is None:
+            self.told.append("head alone")
+            return Attempt([], self.head_alone)
+        self.told.append("side by side")
+        beside = start_beside()
+        if self.runs_out == "base":
+            beside.attempt.measurement = FULL
+            beside.problem = "the process beside it ended"
+        return Attempt([], FULL)
+
+
+def compare(card, times=1):
+    """Return what came of each of several attempts at one case on a GPU."""
+    against = Against(card, GPU, SimpleNamespace(reference="main"))
+    against._cases = {NODE_ID}
+    return [against.measure(SimpleNamespace(nodeid=NODE_ID), POLICY) for _ in range(times)]
+
+
+@pytest.mark.parametrize("runs_out", ["base", "head"])
+def test_what_does_not_fit_side_by_side_is_measured_one_after_the_other(runs_out):
+    card = SmallCard(runs_out=runs_out)
+
+    (attempt,) = compare(card)
+
+    assert card.told == ["side by side", "main alone", "head alone"]
+    assert attempt.base_problem == ""
+    assert attempt.base.throughput.pace == 1.0
+    assert attempt.measurement.throughput.pace == 1.5
+    assert "do not fit the device side by side" in attempt.measurement.notes[0]
+
+
+def test_what_did_not_fit_side_by_side_is_not_tried_so_again():
+    card = SmallCard(runs_out="head")
+
+    compare(card, times=2)
+
+    assert card.told == ["side by side", *["main alone", "head alone"] * 2]
+
+
+def test_head_that_does_not_fit_alone_is_not_run_again():
+    card = SmallCard(runs_out=None, head_alone=FULL)
+
+    (attempt,) = compare(card)
+
+    assert card.told == ["head alone"]
+    assert attempt.measurement is FULL
