@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
 from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, ThroughputFigures
-from pytest_batchguard.core.model import Baseline, Check, Failure, FailureKind, Judgement, Limits, Measurement, Verdict
+from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
 from pytest_batchguard.core.noise import interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
@@ -54,7 +54,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
 
 
 def _judge_failure(failure: Failure, notes: tuple[str, ...], limits: Limits) -> Judgement:
-    if failure.kind not in {FailureKind.OOM, FailureKind.HOST_OOM}:
+    if not failure.is_out_of_memory:
         return Judgement(Verdict.BROKEN, reason=failure.message, notes=notes)
     budget = "" if limits.memory_budget is None else f"; the budget is {format_bytes(limits.memory_budget)}"
     return Judgement(Verdict.DOES_NOT_FIT, reason=failure.message + budget, notes=notes)
@@ -174,7 +174,9 @@ def _disturbances(measurement: Measurement) -> Iterator[tuple[str, str]]:
     if contention and contention.stolen_share > _DISTURBING:
         yield f"other guests of the host took {format_percent(contention.stolen_share)} of the processor", quiet
     if memory and memory.other_processes:
-        yield f"{memory.other_processes} other processes were on the card", quiet
+        one = memory.other_processes == 1
+        others = "another process was" if one else f"{memory.other_processes} other processes were"
+        yield f"{others} on the card", quiet
     if throughput and throughput.thermally_limited:
         yield "the card slowed down for its temperature", "let it cool"
     if breakdown and breakdown.waiting_share > INPUT_BOUND:
@@ -191,7 +193,9 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
         yield f"tight: the peak is {format_percent(memory.peak_bytes / limits.memory_budget)} of the budget"
     if memory and memory.other_processes:
         held = f", {format_bytes(memory.device_used_bytes)} are in use in all" if memory.device_used_bytes else ""
-        yield f"{memory.other_processes} other processes are on the device{held}"
+        one = memory.other_processes == 1
+        others = "another process is" if one else f"{memory.other_processes} other processes are"
+        yield f"{others} on the device{held}"
     if measurement.retraces:
         yield f"the training function was traced again {measurement.retraces} times in steady state"
     throughput, breakdown = measurement.throughput, measurement.breakdown

@@ -7,7 +7,7 @@ What NVML does not say is `None`, never zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +35,8 @@ class GpuUse:
     Attributes:
         process_bytes: What the process asked after held; `None` where NVML does not say (containers, WDDM).
         used_bytes: What everybody held.
-        other_processes: How many other processes were on the card; `None` where NVML does not know the process asked
-            after (containers), which then is one of those that it names.
+        other_processes: How many processes of strangers were on the card; `None` where NVML does not know the process
+            asked after (containers), which then is one of those that it names.
     """
 
     process_bytes: int | None
@@ -84,14 +84,21 @@ def visible_gpus(pynvml: Any, environ: Mapping[str, str]) -> list[Gpu]:
     return chosen
 
 
-def gpu_use(pynvml: Any, uuid: str, pid: int) -> GpuUse:
-    """Return who holds how much of the card named `uuid`, seen from process `pid`."""
+def gpu_use(pynvml: Any, uuid: str, pid: int, family: Collection[int] = ()) -> GpuUse:
+    """Return who holds how much of the card named `uuid`, seen from process `pid`.
+
+    Args:
+        pynvml: What `opened_nvml` yielded.
+        uuid: NVML's name of the card.
+        pid: The process asked after.
+        family: Processes that are no strangers: they stand still while this one is timed.
+    """
     handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
     held = {process.pid: process.usedGpuMemory for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
     used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
     if pid not in held:
         return GpuUse(None, used, None)
-    return GpuUse(held[pid], used, len(held) - 1)
+    return GpuUse(held[pid], used, len(held.keys() - {pid, *family}))
 
 
 def is_thermally_limited(pynvml: Any, uuid: str) -> bool | None:

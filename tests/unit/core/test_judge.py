@@ -242,6 +242,7 @@ def test_inconclusive_pace_names_its_spread_and_what_to_do():
             "run it while the machine has less to do",
         ),
         ({"memory": memory(other_processes=2)}, "2 other processes were on the card", "run it while"),
+        ({"memory": memory(other_processes=1)}, "another process was on the card", "run it while"),
         (
             {"throughput": throughput(**UNSURE, thermally_limited=True)},
             "the card slowed down for its temperature",

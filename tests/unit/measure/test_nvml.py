@@ -100,6 +100,11 @@ def test_use_tells_the_own_process_from_the_others():
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10) == GpuUse(3 * GIB, 7 * GIB, 2)
 
 
+def test_process_that_takes_turns_with_the_own_one_is_no_stranger():
+    card = Card("Tesla T4", "GPU-e", processes=((10, 3 * GIB), (11, 1 * GIB), (12, None)))
+    assert gpu_use(PaperNvml(card), "GPU-e", pid=10, family={11, 77}) == GpuUse(3 * GIB, 7 * GIB, 1)
+
+
 def test_memory_of_a_process_that_nvml_does_not_tell_is_unknown_and_not_zero():
     card = Card("Tesla T4", "GPU-e", processes=((10, None),))
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10) == GpuUse(None, 7 * GIB, 0)
