@@ -57,7 +57,10 @@ def run_case(assignment: Assignment, link: Any) -> None:
 
     runtime.configure(assignment.plan)
     parent = Parent(link.send, link.ask if assignment.has_yardstick_beside else None)
-    code = pytest.main(list(assignment.arguments), plugins=[ChildPlugin(assignment, parent)])
+    try:
+        code = pytest.main(list(assignment.arguments), plugins=[ChildPlugin(assignment, parent)])
+    finally:
+        runtime.remove_generated_code()
     link.send({"kind": "session", "exit_code": int(code)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -88,7 +89,14 @@ def _gpu_use(plan: Plan) -> GpuUse | None:
     if plan.device.uuid is None:
         return None
     with opened_nvml() as pynvml:
-        return gpu_use(pynvml, plan.device.uuid, os.getpid()) if pynvml else None
+        return gpu_use(pynvml, plan.device.uuid, os.getpid(), _siblings()) if pynvml else None
+
+
+def _siblings() -> set[int]:
+    """Return the processes started by whoever started this one, such as the base that takes turns with it."""
+    import psutil
+
+    return {process.pid for process in psutil.Process(os.getppid()).children()}
 
 
 def _host_peak_bytes() -> int:
@@ -112,6 +120,13 @@ def provenance() -> Provenance:
         python=platform.python_version(),
         deterministic=bool(config.is_op_determinism_enabled()),
     )
+
+
+def remove_generated_code() -> None:
+    """Delete the files that AutoGraph wrote for this process; it leaves that to an exit which never comes."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("__autograph_generated_file") and module.__file__ is not None:
+            Path(module.__file__).unlink(missing_ok=True)
 
 
 def _reserve_region(size: int) -> None:

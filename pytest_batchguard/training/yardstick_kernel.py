@@ -46,6 +46,7 @@ def serve(plan: Plan, link: Any) -> None:
     """
     runtime.configure(plan)
     own = build(plan)
+    runtime.remove_generated_code()
     message: dict[str, Any] = {"kind": "ready"}
     while True:
         try:

@@ -53,6 +53,17 @@ def test_guard_has_a_process_of_its_own_and_with_s_its_output_is_seen(project):
     assert "the guard prints" in text_of(run.stdout.lines)
 
 
+def test_run_leaves_nothing_in_the_temporary_folder(project, tmp_path_factory, monkeypatch):
+    project.write({"test_it.py": TELLS_ITS_PROCESS})
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+
+    run = project.run("--batchguard")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    assert list(temporary.iterdir()) == []
+
+
 def test_with_pdb_guards_run_in_pytests_own_process(project):
     project.write({"test_it.py": TELLS_ITS_PROCESS})
 
