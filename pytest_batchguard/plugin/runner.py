@@ -8,10 +8,10 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -122,6 +122,16 @@ class CaseRunner:
             note = "tight: the allocator had to collect its free regions to go on"
             attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, note))
         return attempt
+
+    @contextmanager
+    def one_yardstick(self, plan: Plan) -> Iterator[StartBeside]:
+        """Yield what starts a yardstick that several processes in a row take turns with, once one of them asks.
+
+        Args:
+            plan: Says the yardstick's sizes.
+        """
+        with ExitStack() as stack:
+            yield cache(partial(self._start_yardstick, plan, stack))
 
     def _kinds(self) -> tuple[Pass, ...]:
         return (Pass.WHOLE,) if self._device.is_gpu else (Pass.MEMORY, Pass.THROUGHPUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,11 +17,11 @@ from pytest_batchguard.errors import BatchguardError, ConfigurationError
 from pytest_batchguard.plugin import in_process, ledger, options
 from pytest_batchguard.plugin.guarding import problem_of
 from pytest_batchguard.plugin.markers import GuardOptions
-from pytest_batchguard.plugin.policy import policy_of, session_budget
+from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
 from pytest_batchguard.plugin.reports import plain_report, refusal_report, skip_report, unittest_report
-from pytest_batchguard.plugin.runner import CaseRunner
+from pytest_batchguard.plugin.runner import CaseRunner, StartBeside
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import picture, tuning_lines
 from pytest_batchguard.storage import tuning_file
@@ -124,13 +125,19 @@ class TuneSession:
         if callspec is None:
             return unittest_report(item)
         assert self._progress is not None  # noqa: S101 -- the session has started
-        case = callspec.params["batchguard"]
-        policy = policy_of(item, case, self._device)
+        assert self._runner is not None  # noqa: S101 -- the session has started
+        policy = policy_of(item, callspec.params["batchguard"], self._device)
+        with self._runner.one_yardstick(policy.plan(Pass.THROUGHPUT, self._device)) as yardstick:
+            return self._tune_at_size(item, policy, partial(self._measure, item, policy.timeout_seconds, yardstick))
+
+    def _tune_at_size(self, item: pytest.Item, policy: Policy, measure: Callable[[Plan], Found]) -> pytest.TestReport:
+        assert self._progress is not None  # noqa: S101 -- the session has started
+        image_size = policy.case.image_size
         tuner = Tuner(
-            Tuning(_guard_of(item, case.image_size), case.image_size, _declared(item, case.image_size)),
+            Tuning(_guard_of(item, image_size), image_size, _declared(item, image_size)),
             policy.plan(Pass.MEMORY, self._device),
             self._settings,
-            partial(self._measure, item, policy.timeout_seconds),
+            measure,
             self._progress.caption,
         )
         try:
@@ -149,14 +156,15 @@ class TuneSession:
         self._tunings.append(tuner.tuning)
         return plain_report(item)
 
-    def _measure(self, item: pytest.Item, timeout_seconds: float, plan: Plan) -> Found:
+    def _measure(self, item: pytest.Item, timeout_seconds: float, yardstick: StartBeside, plan: Plan) -> Found:
         """Run a plan, or take what an earlier run has found."""
         assert self._runner is not None  # noqa: S101 -- the session has started
         assert self._ledger is not None  # noqa: S101 -- the session has started
         known = self._ledger.look_up(item.nodeid, plan)
         if known is not None:
             return known
-        attempt = self._runner.run_pass(item, plan, timeout_seconds)
+        beside = yardstick if plan.kind is Pass.THROUGHPUT else None
+        attempt = self._runner.run_pass(item, plan, timeout_seconds, start_beside=beside)
         if attempt.measurement is None and (skipped := _skip_reason(attempt.reports)):
             pytest.skip(skipped)
         sources = attempt.findings.pop("sources", None)
