@@ -28,7 +28,7 @@ GIT = ("git", "-c", "user.name=benchmark", "-c", "user.email=benchmark@example.o
 
 GUARDS = """
 import pytest
-from slow_training import IMAGES, slow_down
+from slow_training import slow_down
 from slowdown import SLOWDOWN
 
 @pytest.mark.batchguard(cases=[(64, 32), (32, 96)])
@@ -39,7 +39,7 @@ def test_model(batchguard):
     digits = load_digits(batchguard.image_size, batchguard.batch_size).cache()
     model = build_classifier(batchguard.image_size)
     if SLOWDOWN:
-        slow_down(model, IMAGES[batchguard.batch_size, SLOWDOWN])
+        slow_down(model, batchguard.batch_size, SLOWDOWN)
     batchguard.train(model, digits)
 """
 

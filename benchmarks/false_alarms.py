@@ -41,7 +41,7 @@ PLANTED_EVERY = 3
 
 GUARDS = """
 import pytest
-from slow_training import IMAGES, slow_down
+from slow_training import slow_down
 
 SLOWDOWNS = pytest.mark.parametrize("slowdown", {slowdowns})
 
@@ -54,7 +54,7 @@ def test_model(batchguard, slowdown):
     digits = load_digits(batchguard.image_size, batchguard.batch_size).cache()
     model = build_classifier(batchguard.image_size)
     if slowdown:
-        slow_down(model, IMAGES[batchguard.batch_size, slowdown])
+        slow_down(model, batchguard.batch_size, slowdown)
     batchguard.train(model, digits)
 
 @SLOWDOWNS
