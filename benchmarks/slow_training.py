@@ -2,7 +2,8 @@
 
     python benchmarks/slow_training.py
 
-measures by how much, step by step in turn within one process, and writes benchmarks/results/slow_training.md.
+measures by how much, step by step in turn within each of a few fresh processes, and writes
+benchmarks/results/slow_training.md.
 """
 
 from __future__ import annotations

@@ -174,9 +174,7 @@ def _disturbances(measurement: Measurement) -> Iterator[tuple[str, str]]:
     if contention and contention.stolen_share > _DISTURBING:
         yield f"other guests of the host took {format_percent(contention.stolen_share)} of the processor", quiet
     if memory and memory.other_processes:
-        one = memory.other_processes == 1
-        others = "another process was" if one else f"{memory.other_processes} other processes were"
-        yield f"{others} on the card", quiet
+        yield f"{_others(memory.other_processes, 'was', 'were')} on the card", quiet
     if throughput and throughput.thermally_limited:
         yield "the card slowed down for its temperature", "let it cool"
     if breakdown and breakdown.waiting_share > INPUT_BOUND:
@@ -186,6 +184,11 @@ def _disturbances(measurement: Measurement) -> Iterator[tuple[str, str]]:
         )
 
 
+def _others(count: int, one: str, many: str) -> str:
+    """Return how many other processes, with the verb that goes with one or with many."""
+    return f"another process {one}" if count == 1 else f"{count} other processes {many}"
+
+
 def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[str]:
     yield from measurement.notes
     memory = measurement.memory
@@ -193,9 +196,7 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
         yield f"tight: the peak is {format_percent(memory.peak_bytes / limits.memory_budget)} of the budget"
     if memory and memory.other_processes:
         held = f", {format_bytes(memory.device_used_bytes)} are in use in all" if memory.device_used_bytes else ""
-        one = memory.other_processes == 1
-        others = "another process is" if one else f"{memory.other_processes} other processes are"
-        yield f"{others} on the device{held}"
+        yield f"{_others(memory.other_processes, 'is', 'are')} on the device{held}"
     if measurement.retraces:
         yield f"the training function was traced again {measurement.retraces} times in steady state"
     throughput, breakdown = measurement.throughput, measurement.breakdown
