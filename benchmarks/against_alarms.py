@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
@@ -66,7 +67,12 @@ def compare(slowdown: float) -> dict[str, Any]:
     for case in cases:
         checks = (check for attempt in case["attempts"] for check in attempt["checks"])
         paces = [check["measured"] for check in checks if check["quantity"] == "pace"]
-        said[case["node_id"].rpartition("::")[2]] = {"verdict": case["judgement"]["verdict"], "paces": paces}
+        judgement = case["judgement"]
+        said[case["node_id"].rpartition("::")[2]] = {
+            "verdict": judgement["verdict"],
+            "breached": [check["quantity"] for check in judgement["checks"] if check["verdict"] == "regressed"],
+            "paces": paces,
+        }
     return {"slowdown": slowdown, "seconds": seconds, "cases": said}
 
 
@@ -86,13 +92,19 @@ def rows(runs: list[dict[str, Any]]) -> list[list[str]]:
             said = [run["cases"][case] for run in of_kind]
             paces = [pace for each in said for pace in each["paces"]]
             shares = [
-                f"{sum(each['verdict'] == verdict for each in said) / len(said):.1%}"
-                for verdict in ("regressed", "inconclusive")
+                _share(each["verdict"] == "regressed" for each in said),
+                _share("pace" in each["breached"] for each in said),
+                _share(each["verdict"] == "inconclusive" for each in said),
             ]
             varies = f"{stdev(paces) / fmean(paces):.1%}"
             attempts = f"{len(paces) / len(said):.1f}"
             found.append([case, f"{slowdown:.0%}", str(len(said)), f"{median(paces):.3f}", varies, attempts, *shares])
     return found
+
+
+def _share(which: Iterable[bool]) -> str:
+    listed = list(which)
+    return f"{sum(listed) / len(listed):.1%}"
 
 
 def main() -> None:
@@ -103,7 +115,17 @@ def main() -> None:
         run = compare(SLOWDOWNS[len(runs) % len(SLOWDOWNS)])
         with MEASURED.open("a", encoding="utf-8") as file:
             file.write(json.dumps(run) + "\n")
-    head = ["case", "planted", "runs", "median pace", "pace varies by", "attempts a run", "failed", "inconclusive"]
+    head = [
+        "case",
+        "planted",
+        "runs",
+        "median pace",
+        "pace varies by",
+        "attempts a run",
+        "failed",
+        "by pace",
+        "inconclusive",
+    ]
     seconds = median(run["seconds"] for run in runs)
     text = f"Tolerance 5 %, the default of a comparison. A run of the two cases took {seconds:.0f} s (median)."
     record("against_alarms", "python benchmarks/against_alarms.py", [text, "", *table(head, rows(runs))])

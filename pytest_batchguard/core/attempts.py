@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
@@ -14,12 +14,11 @@ from pytest_batchguard.core.noise import MOST_ATTEMPTS, middle, tolerated
 from pytest_batchguard.core.quantities import NOISY_QUANTITIES
 
 FEWEST_TO_FAIL = 3
-"""Attempts behind a pace that is called regressed, unless two put it beyond its limit for certain."""
+"""Attempts behind a breach of what varies, unless two put a pace beyond its limit for certain."""
 
 _ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
 _FINE = {Verdict.PASSED, Verdict.NO_BASELINE}
-_AGREEING = 2
-"""Attempts behind every other breach, and behind a pace whose whole interval lies beyond its limit."""
+_FEWEST_IF_CERTAIN = 2
 _SUSPICIOUS = 0.5
 
 
@@ -75,13 +74,13 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
     """Return whether a fresh process should measure the case again before a verdict falls.
 
     Not only a breach is measured again, but also a pace that has used up half of what is tolerated, or is known too
-    poorly. It takes `FEWEST_TO_FAIL` attempts, judged together, to call a pace regressed, two where its whole interval
-    lies beyond the limit, and two that agree on any other limit. The loss of a seeded run does not change by trying.
+    poorly. It takes `FEWEST_TO_FAIL` attempts, judged together, to call a case regressed, two where the whole interval
+    of its pace lies beyond the limit. The loss of a seeded run does not change by trying.
     """
     if _stands(attempts) or len(attempts) == MOST_ATTEMPTS:
         return False
     together = conclude(attempts, limits).judgement
-    return _disagree(attempts) or any(_is_open(check, len(attempts)) for check in together.checks)
+    return any(_is_open(check, len(attempts)) for check in together.checks)
 
 
 def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
@@ -92,24 +91,26 @@ def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
     if _stands(attempts):
         return Conclusion(len(attempts) - 1, attempts[-1].measurement, attempts[-1].judgement)
     place, measurement = taken_together([attempt.measurement for attempt in attempts])
-    return Conclusion(place, measurement, judge(measurement, attempts[place].baseline, limits))
+    return Conclusion(place, measurement, judge(measurement, _accepted_together(attempts, place), limits))
 
 
 def taken_together(measurements: Sequence[Measurement]) -> tuple[int, Measurement]:
     """Return the place of the measurement that is nearest to the middle pace, and that one with the figures of all.
 
-    Peak and images per second are medians, the pace is the middle of all; its interval reaches as far as theirs on
-    average, divided by the square root of their number, since they are independent.
+    The peak is the smallest: the order of operations differs from process to process, and what the allocator wastes on
+    the way is added to what the training needs. Images per second are the median, the pace is the middle of all; its
+    interval reaches as far as theirs on average, divided by the square root of their number, since they are
+    independent.
     """
     figures = [each.throughput for each in measurements if each.throughput is not None]
     pace = middle([each.pace for each in figures]) if figures else 0.0
     distances = [abs(math.log(each.throughput.pace / pace)) if each.throughput else math.inf for each in measurements]
     place = distances.index(min(distances))
     nearest = measurements[place]
-    peaks = [each.memory for each in measurements if each.memory is not None]
+    peak = _smallest_peak(each.memory for each in measurements)
     return place, replace(
         nearest,
-        memory=replace(nearest.memory, peak_bytes=_median_peak(peaks)) if nearest.memory else None,
+        memory=replace(nearest.memory, peak_bytes=peak) if nearest.memory else None,
         throughput=_throughput_together(nearest.throughput, pace, figures) if nearest.throughput else None,
     )
 
@@ -120,8 +121,17 @@ def is_noisy_alarm(judgement: Judgement) -> bool:
     return judgement.verdict in _ALARMS and noisy
 
 
-def _median_peak(peaks: Sequence[MemoryFigures]) -> int:
-    return int(median(each.peak_bytes for each in peaks))
+def _smallest_peak(figures: Iterable[MemoryFigures | None]) -> int:
+    return min((each.peak_bytes for each in figures if each is not None), default=0)
+
+
+def _accepted_together(attempts: Sequence[Attempted], place: int) -> Baseline | None:
+    """Return the baseline at `place` with the smallest peak of all: a base measured with every attempt varies too."""
+    accepted = attempts[place].baseline
+    if accepted is None or accepted.memory is None:
+        return accepted
+    peak = _smallest_peak(each.baseline.memory for each in attempts if each.baseline is not None)
+    return replace(accepted, memory=replace(accepted.memory, peak_bytes=peak))
 
 
 def _throughput_together(
@@ -148,25 +158,13 @@ def _stands(attempts: Sequence[Attempted]) -> bool:
 
 
 def _is_open(check: Check, attempts: int) -> bool:
-    """Return whether the pace of all attempts together may still become another verdict."""
-    if check.quantity != "pace" or check.baseline is None or check.allowance is None:
+    """Return whether a figure of all attempts together may still become another verdict."""
+    if check.quantity not in NOISY_QUANTITIES:
         return False
     if check.verdict is Verdict.REGRESSED:
         is_certain = check.interval is not None and check.interval[0] > check.limit
-        return attempts < (_AGREEING if is_certain else FEWEST_TO_FAIL)
+        return attempts < (_FEWEST_IF_CERTAIN if is_certain else FEWEST_TO_FAIL)
+    if check.quantity != "pace" or check.baseline is None or check.allowance is None:
+        return False
     is_suspicious = check.measured > check.baseline * (1 + _SUSPICIOUS * check.allowance)
     return is_suspicious or check.verdict is Verdict.INCONCLUSIVE
-
-
-def _disagree(attempts: Sequence[Attempted]) -> bool:
-    """Return whether a limit other than the pace's was breached, and neither twice nor kept twice."""
-    breached = [_breached(attempt.judgement) for attempt in attempts]
-    return any(
-        0 < sum(quantity in each for each in breached) < _AGREEING
-        and sum(quantity not in each for each in breached) < _AGREEING
-        for quantity in set().union(*breached)
-    )
-
-
-def _breached(judgement: Judgement) -> set[str]:
-    return {check.quantity for check in judgement.breaches if check.quantity != "pace"}

@@ -1,11 +1,11 @@
 """The other side of taking turns: a training that runs a window of steps whenever its parent asks for one.
 
-So the base of a comparison serves as the yardstick of the head: its windows lie before and after each of the head's.
+So the base of a comparison serves as the yardstick of the head: its windows lie before and after each of the head's,
+and have as many steps.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.warmup import WarmUp
-from pytest_batchguard.measure.window import FEWEST_STEPS_IN_WINDOW, Window
+from pytest_batchguard.measure.window import Window
 
 
 @dataclass
@@ -71,15 +71,15 @@ class AnsweringMeter:
         if self._window is None:
             synchronise()
             if self._warmup.step_ended():
-                self._await_question({"kind": "ready"}, self._warmup.usual_seconds)
+                self._await_question({"kind": "ready"})
         elif self._window.step_ended(synchronise):
             seconds = self._window.step_seconds
             self._windows.append(seconds)
             reading = {"kind": "reading", "seconds": seconds, "disturbance": self._window.contention.share}
-            self._await_question(reading, seconds)
+            self._await_question(reading)
 
-    def _await_question(self, reading: dict[str, Any], usual_seconds: float) -> None:
+    def _await_question(self, reading: dict[str, Any]) -> None:
         question = self.ask(reading)
         self._has_enough = bool(question.get("enough", False))
-        steps = max(FEWEST_STEPS_IN_WINDOW, math.ceil(float(question.get("at_least", 0.0)) / usual_seconds))
-        self._window = Window(steps, self.clock, self.read_cpu, self.steps_at_once)
+        if not self._has_enough:
+            self._window = Window(question["steps"], self.clock, self.read_cpu, self.steps_at_once)

@@ -1,8 +1,10 @@
 """Peak memory: which settings make the allocator's figure reproducible, and how it is read.
 
 On the CPU the figure comes from TensorFlow's BFC allocator, the one that GPUs use, in a pass of its own: without
-oneDNN (whose workspaces come and go), with one inter-op thread (so that the same operations overlap every time) and
-with one large region reserved first (so that the pool is one, as on a GPU, and does not grow by doubling).
+oneDNN (whose workspaces come and go), with one inter-op thread (so that operations overlap less) and with one large
+region reserved first (so that the pool is one, as on a GPU, and does not grow by doubling). What is left: TensorFlow
+orders the operations a little differently in every process, and BFC hands out chunks up to twice as large as asked
+for, so that the peak of some models differs by a tenth.
 On a GPU none of this applies and one pass serves memory and throughput.
 """
 

@@ -212,7 +212,8 @@ class ThroughputMeter:
         if self._yardstick is None:
             self._yardstick = self.build_yardstick()
         usual = self._windows[-1] if self._windows else self._warmup.usual_seconds
-        self._readings.append(self._yardstick.read(at_least=YARDSTICK_SHARE * self._window_steps * usual))
+        at_least = YARDSTICK_SHARE * self._window_steps * usual
+        self._readings.append(self._yardstick.read(at_least, self._window_steps))
         self._window = Window(self._window_steps, self.clock, self.read_cpu, self.steps_at_once)
 
 

@@ -58,11 +58,13 @@ class Reading:
 class Yardstick(Protocol):
     """Whatever times the standard training."""
 
-    def read(self, at_least: float = 0.0) -> Reading:
+    def read(self, at_least: float = 0.0, steps: int = 0) -> Reading:
         """Time it.
 
         Args:
             at_least: Seconds to go on for.
+            steps: Of the window beside it. Another training that is the yardstick takes as many, whatever time that
+                takes: the first steps after a pause are slower, and a shorter window would have a larger share of them.
         """
 
 
@@ -88,7 +90,7 @@ class OwnYardstick:
             self.compute()
             self.compute_on_core()
 
-    def read(self, at_least: float = 0.0) -> Reading:
+    def read(self, at_least: float = 0.0, steps: int = 0) -> Reading:  # noqa: ARG002 -- it is no other training
         """Time it; see `Yardstick`.
 
         The mean and not the fastest: what slows the steps beside it, a neighbour's bursts included, should slow the
@@ -120,9 +122,9 @@ class YardstickBeside:
 
     ask: Callable[[dict[str, Any]], dict[str, Any]]
 
-    def read(self, at_least: float = 0.0) -> Reading:
+    def read(self, at_least: float = 0.0, steps: int = 0) -> Reading:
         """Time it; see `Yardstick`."""
-        answer = self.ask({"kind": "yardstick", "at_least": at_least})
+        answer = self.ask({"kind": "yardstick", "at_least": at_least, "steps": steps})
         core_seconds = answer.get("core_seconds")
         return Reading(
             float(answer["seconds"]),

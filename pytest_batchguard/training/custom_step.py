@@ -56,13 +56,13 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
         ),
         [float(loss) for loss in recorder.losses],
     )
-    if recorder.step_seconds is None:
-        return measurement
-    recorder.enter("timing the input pipeline alone")
-    pipeline_seconds = breakdown.pipeline_seconds(source, recorder.drift(on_core=True))
-    recorder.enter("timing the model alone")
-    model_seconds = _step_seconds(step, first_batch, Stopwatch(time.perf_counter, recorder.drift()))
-    return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
+    return breakdown.add(
+        measurement,
+        plan,
+        source,
+        recorder,
+        lambda drift: _step_seconds(step, first_batch, Stopwatch(time.perf_counter, drift)),
+    )
 
 
 def _checked(loss: Any) -> Any:

@@ -19,7 +19,7 @@ from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.loss import undo_running_mean
-from pytest_batchguard.measure.stopwatch import Stopwatch
+from pytest_batchguard.measure.stopwatch import Drift, Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.activations import activation_bytes
 from pytest_batchguard.training.recorder import Recorder
@@ -67,12 +67,7 @@ def train(
         ),
         curve,
     )
-    if recorder.step_seconds is None:
-        return measurement
-    recorder.enter("timing the input pipeline alone")
-    pipeline_seconds = breakdown.pipeline_seconds(source, recorder.drift(on_core=True))
-    model_seconds = _model_seconds(model, source, recorder)
-    return breakdown.add(measurement, recorder.step_seconds, pipeline_seconds, model_seconds)
+    return breakdown.add(measurement, plan, source, recorder, lambda drift: _model_seconds(model, source, drift))
 
 
 def check_model(model: Any) -> None:
@@ -170,12 +165,11 @@ def _is_running_mean(model: Any, last_reported: float) -> bool:
     return any(float(metric.result()) == last_reported for metric in means)
 
 
-def _model_seconds(model: Any, source: Source, recorder: Recorder) -> float | None:
+def _model_seconds(model: Any, source: Source, drift: Drift | None) -> float | None:
     arguments = source.cached()
     if arguments is None:
         return None
-    recorder.enter("timing the model alone")
-    timer = _Timer(model, Stopwatch(time.perf_counter, recorder.drift()))
+    timer = _Timer(model, Stopwatch(time.perf_counter, drift))
     model.fit(**arguments, verbose=0, callbacks=timer)
     return timer.step_seconds / int(getattr(model, "steps_per_execution", 1))
 

@@ -61,6 +61,7 @@ def _arithmetic_on_one_core() -> Iterator[Any]:
     """Yield results of the arithmetic, each computed when it is asked for, where an input pipeline computes."""
     size = yardstick.CORE_MATRIX
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # a killed process would leave a file
     def products(seed: tf.Tensor) -> tf.Tensor:
         factor = product = tf.random.stateless_normal((size, size), (seed, seed)) / size**0.5
         for _ in range(yardstick.CORE_PRODUCTS):

@@ -152,33 +152,46 @@ def test_regression_is_told_by_the_figures_of_all_attempts():
 # Other limits
 
 
+@pytest.mark.parametrize("limits", [{}, {"max_memory": 150 * MIB}], ids=["baseline", "max_memory"])
+def test_memory_is_cleared_by_one_attempt_that_keeps_its_limit_and_breached_by_three(limits):
+    assert goes_on(heavy(), **limits)
+    assert goes_on(heavy(), heavy(), **limits)
+    assert verdict(heavy(), heavy(), heavy(), **limits) is Verdict.REGRESSED
+    assert verdict(heavy(), paced(2.0), **limits) is Verdict.PASSED
+    assert verdict(heavy(), heavy(), paced(2.0), **limits) is Verdict.PASSED
+
+
+@pytest.mark.parametrize(("accepted", "otherwise"), [(EVEN, Verdict.PASSED), (None, Verdict.NO_BASELINE)])
+def test_images_per_second_are_judged_by_the_middle_of_three_attempts(accepted, otherwise):
+    slow, fast = (measurement(throughput=throughput(2.0, images_per_second=rate)) for rate in (90.0, 105.0))
+    limits = {"accepted": accepted, "min_throughput": 100.0}
+    assert goes_on(slow, fast, **limits)
+    assert verdict(slow, fast, slow, **limits) is Verdict.REGRESSED
+    assert verdict(slow, fast, fast, **limits) is otherwise
+
+
 @pytest.mark.parametrize(
-    ("breach", "limits"),
+    ("heads", "bases", "expected"),
     [
-        (heavy(), {}),
-        (heavy(), {"max_memory": 150 * MIB}),
-        (measurement(throughput=throughput(2.0, images_per_second=90.0)), {"min_throughput": 100.0}),
+        ((120, 100), (100, 100), Verdict.PASSED),
+        ((120, 120, 120), (100, 100, 100), Verdict.REGRESSED),
+        ((120, 120, 120), (100, 120, 120), Verdict.REGRESSED),
+        ((120, 118, 102), (100, 120, 98), Verdict.PASSED),
     ],
-    ids=["peak memory", "max_memory", "min_throughput"],
 )
-def test_other_breaches_are_decided_by_two_attempts_that_agree(breach, limits):
-    fine = paced(2.0)
-    assert goes_on(breach, **limits)
-    assert goes_on(breach, fine, **limits)
-    assert verdict(breach, breach, **limits) is Verdict.REGRESSED
-    assert verdict(breach, fine, breach, **limits) is Verdict.REGRESSED
-    assert verdict(breach, fine, fine, **limits) is Verdict.PASSED
+def test_base_measured_with_every_attempt_has_the_smallest_of_its_peaks_too(heads, bases, expected):
+    limits = Limits(memory_tolerance=0.05)
+    attempts = []
+    for head, base in zip(heads, bases, strict=True):
+        held_against = baseline(throughput=None, memory=memory(base * MIB))
+        measured = paced(2.0, memory=memory(head * MIB))
+        attempts.append(Attempted(measured, held_against, judge(measured, held_against, limits)))
+        undecided = len(attempts) < len(heads)
+        assert wants_another_attempt(attempts, limits) is undecided
+    assert several.conclude(attempts, limits).judgement.verdict is expected
 
 
-def test_limit_of_the_marker_is_decided_so_without_a_baseline_too():
-    slow = measurement(throughput=throughput(2.0, images_per_second=90.0))
-    limits = {"accepted": None, "min_throughput": 100.0}
-    assert goes_on(slow, paced(2.0), **limits)
-    assert verdict(slow, paced(2.0), paced(2.0), **limits) is Verdict.NO_BASELINE
-    assert verdict(slow, paced(2.0), slow, **limits) is Verdict.REGRESSED
-
-
-def test_two_attempts_that_breach_different_limits_want_a_third():
+def test_slow_attempt_and_a_heavy_one_want_a_third():
     assert goes_on(paced(3.0), heavy())
 
 
@@ -200,7 +213,7 @@ def test_taken_together_is_the_one_nearest_to_the_middle_with_the_figures_of_all
     assert together.throughput.pace_high == pytest.approx(3.0 + 0.3 / 3**0.5)
     assert together.throughput.images_per_second == 800.0
     assert together.throughput.runs == (2.0, 4.5, 3.0)
-    assert together.memory.peak_bytes == 200
+    assert together.memory.peak_bytes == 100
 
 
 def test_single_measurement_is_itself():

@@ -4,7 +4,6 @@ import pytest
 
 from pytest_batchguard.measure.answering import AnsweringMeter
 from pytest_batchguard.measure.contention import CpuTimes
-from pytest_batchguard.measure.window import FEWEST_STEPS_IN_WINDOW
 
 STEP = 0.25
 
@@ -12,9 +11,9 @@ STEP = 0.25
 class Parent:
     """Asks the questions it is given, one after the other, then says that it has had enough."""
 
-    def __init__(self, *at_least):
+    def __init__(self, *steps):
         self.now = 16.0
-        self.questions = [{"at_least": seconds} for seconds in at_least]
+        self.questions = [{"steps": count} for count in steps]
         self.readings = []
         self.steps = 0
         self.synchronised_at = []
@@ -45,40 +44,40 @@ class Parent:
 
 
 def test_it_is_ready_after_the_warm_up_and_answers_every_question():
-    parent = Parent(1.0, 1.0)
+    parent = Parent(4, 4)
     parent.train()
     assert [reading["kind"] for reading in parent.readings] == ["ready", "reading", "reading"]
     assert [reading["seconds"] for reading in parent.readings[1:]] == [STEP, STEP]
 
 
 def test_warm_up_lasts_until_the_length_of_a_step_is_known():
-    parent = Parent(1.0)
+    parent = Parent(4)
     parent.train(warmup=5, steps_at_once=8, step_seconds=8 * STEP, first_after_pause=8 * STEP)
     assert parent.synchronised_at[:2] == [1, 2]
     assert [reading["seconds"] for reading in parent.readings[1:]] == [STEP]
 
 
 def test_share_of_the_processor_that_others_had_in_a_window_is_told():
-    parent = Parent(1.0)
+    parent = Parent(4)
     parent.train()
     assert parent.readings[1]["disturbance"] == 0.25
 
 
 def test_time_of_other_turns_and_the_step_after_it_are_in_no_window():
-    parent = Parent(1.0, 1.0)
+    parent = Parent(4, 4)
     parent.train(first_after_pause=2**-6)
     assert [reading["seconds"] for reading in parent.readings[1:]] == [STEP, STEP]
 
 
-@pytest.mark.parametrize(("at_least", "count"), [(0.0, FEWEST_STEPS_IN_WINDOW), (1.0, 4), (1.1, 5)])
-def test_window_lasts_as_long_as_asked_and_is_not_interrupted(at_least, count):
-    parent = Parent(at_least)
+@pytest.mark.parametrize("count", [2, 5])
+def test_window_has_the_steps_asked_for_and_is_not_interrupted(count):
+    parent = Parent(count)
     parent.train(warmup=3, steps=1)
     assert parent.synchronised_at == [1, 2, 3, 4, 4 + count]
 
 
 def test_loss_is_followed_to_the_end_though_the_parent_has_had_enough():
-    parent = Parent(0.0)
+    parent = Parent(2)
     parent.train(warmup=2, steps=50)
     assert parent.steps == 52
 
@@ -91,15 +90,4 @@ def test_parent_that_asks_nothing_ends_the_windows_at_once():
 
 
 def test_speed_is_shown_by_the_last_window():
-    assert Parent(1.0).train().images_per_second == 8 / STEP
-
-
-def test_window_is_as_long_as_asked_although_the_last_step_found_its_batch_ready():
-    parent = Parent(4 * STEP)
-    lengths = iter([STEP, STEP, STEP, STEP / 16, *[STEP] * 100])
-    meter = AnsweringMeter(8, 4, 4, parent.ask, lambda: parent.now, parent.read_cpu)
-    while len(parent.readings) < 2:
-        parent.now += next(lengths)
-        meter.step_ended(lambda: None)
-        parent.steps += 1
-    assert parent.steps == 4 + 1 + 4  # warm-up, the step after the pause, the window
+    assert Parent(4).train().images_per_second == 8 / STEP

@@ -47,6 +47,7 @@ class Scene:
         self.diary = []
         self.yardsticks = list(yardsticks)
         self.asked_to_last = []
+        self.steps_beside = []
 
     def clock(self):
         return self.now
@@ -63,10 +64,11 @@ class Scene:
             self.window_begin = None
         return self.cpu
 
-    def read(self, at_least=0.0):
+    def read(self, at_least=0.0, steps=0):
         taken = self.yardsticks.pop(0) if self.yardsticks else YARD
         self.diary.append("yardstick")
         self.asked_to_last.append(at_least)
+        self.steps_beside.append(steps)
         self.now += taken
         return Reading(taken, self.beside.pop(0) if self.beside else 0.0, self.core)
 
@@ -244,6 +246,7 @@ def test_yardstick_lasts_a_share_of_the_window_before_it():
     window_seconds = [seconds * meter.figures().window_steps for seconds in meter.figures().step_seconds]
     assert scene.asked_to_last[1:] == [YARDSTICK_SHARE * seconds for seconds in window_seconds]
     assert scene.asked_to_last[0] == YARDSTICK_SHARE * window_seconds[0]
+    assert set(scene.steps_beside) == {meter.figures().window_steps}
 
 
 def test_first_step_after_a_pause_is_in_no_window():

@@ -87,15 +87,15 @@ def test_warming_up_computes_without_timing():
     assert machine.runs == machine.core_runs == WARMUP_RUNS > 0
 
 
-def test_yardstick_beside_is_asked_for_the_time_wanted():
+def test_yardstick_beside_is_asked_for_the_time_and_the_steps_wanted():
     asked = []
 
     def ask(question):
         asked.append(question)
         return {"kind": "reading", "seconds": 0.25, "disturbance": 0.5, "core_seconds": 0.125}
 
-    assert YardstickBeside(ask).read(at_least=1.5) == Reading(0.25, 0.5, 0.125)
-    assert asked == [{"kind": "yardstick", "at_least": 1.5}]
+    assert YardstickBeside(ask).read(at_least=1.5, steps=6) == Reading(0.25, 0.5, 0.125)
+    assert asked == [{"kind": "yardstick", "at_least": 1.5, "steps": 6}]
 
 
 def test_another_training_beside_has_no_arithmetic_on_one_core():
