@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -16,18 +17,23 @@ def relative_spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / median(values)
 
 
-def median_interval(values: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
+def median_interval(
+    values: Sequence[float], *, together: int = 1, confidence: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
     """Return a bootstrap percentile interval of the median.
 
     Args:
         values: At least one figure.
+        together: How many in a row depend on one another; they are resampled as one.
         confidence: The share of resampled medians inside the interval.
         seed: Of the resampling, so that one set of figures always has one interval.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
     """
     chance = random.Random(seed)  # noqa: S311 -- resampling, not secrecy
-    medians = sorted(median(chance.choices(values, k=len(values))) for _ in range(_RESAMPLES))
+    blocks = [values[begin : begin + together] for begin in range(0, len(values), together)]
+    resamples = (chance.choices(blocks, k=len(blocks)) for _ in range(_RESAMPLES))
+    medians = sorted(median(itertools.chain.from_iterable(resample)) for resample in resamples)
     tail = (1 - confidence) / 2
     return medians[int(tail * _RESAMPLES)], medians[min(_RESAMPLES - 1, math.ceil((1 - tail) * _RESAMPLES) - 1)]
 

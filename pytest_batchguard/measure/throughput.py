@@ -131,11 +131,10 @@ class ThroughputMeter:
     def figures(self) -> ThroughputFigures:
         """Return what the windows yielded; call it when `step_ended` has returned true."""
         judged = self._judged()
-        paces = self._paces()
-        low, high = median_interval([paces[place] for place in judged])
+        pace, low, high = self._pace(judged)
         return ThroughputFigures(
             images_per_second=self.batch_size / median(self._windows[place] for place in judged),
-            pace=median(paces[place] for place in judged),
+            pace=pace,
             yardstick=yardstick.VERSION,
             mix=self.mix,
             core_pace=self._core_pace(judged),
@@ -144,7 +143,7 @@ class ThroughputMeter:
             window_steps=self._window_steps,
             step_seconds=tuple(self._windows),
             yardstick_seconds=tuple(self._yardsticks_beside()),
-            settled=has_settled(paces),
+            settled=has_settled(self._paces(range(len(self._windows)))),
             disturbances=tuple(self._disturbances()),
             contention=Contention(
                 fmean(each.others_share for each in self._contentions),
@@ -169,10 +168,8 @@ class ThroughputMeter:
             return True
         if len(_quiet(self._disturbances())) < self._fewest:
             return False
-        paces = self._paces()
-        judged = [paces[place] for place in self._judged()]
-        low, high = median_interval(judged)
-        return high <= self.good_pace or (high - low) / median(judged) <= NARROW_INTERVAL * self.tolerance
+        pace, low, high = self._pace(self._judged())
+        return high <= self.good_pace or (high - low) / pace <= NARROW_INTERVAL * self.tolerance
 
     @property
     def _fewest(self) -> int:
@@ -201,8 +198,26 @@ class ThroughputMeter:
         cores = [reading.core_seconds for reading in self._readings if reading.core_seconds is not None]
         return _means(cores)
 
-    def _paces(self) -> list[float]:
-        return [seconds / yard for seconds, yard in zip(self._windows, self._yardsticks_beside(), strict=True)]
+    def _pace(self, places: Sequence[int]) -> tuple[float, float, float]:
+        """Return the median pace of windows and its interval."""
+        paces = self._paces(places)
+        return median(paces), *median_interval(paces, together=len(paces) // len(places))
+
+    def _paces(self, places: Iterable[int]) -> list[float]:
+        """Return the paces of windows: one of each, or two in a row where another training is the yardstick.
+
+        That one's windows are like the windows here, and what slows one of them now and then would come twice as often
+        to the mean of two: the other training would look the slower one. So each window is held against both.
+        """
+        if self._is_beside_another_training:
+            trainings = [reading.seconds for reading in self._readings]
+            return [self._windows[place] / trainings[beside] for place in places for beside in (place, place + 1)]
+        yardsticks = self._yardsticks_beside()
+        return [self._windows[place] / yardsticks[place] for place in places]
+
+    @property
+    def _is_beside_another_training(self) -> bool:
+        return self._readings[0].core_seconds is None
 
     def _core_pace(self, judged: Sequence[int]) -> float | None:
         cores = self._cores_beside()

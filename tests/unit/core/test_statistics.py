@@ -56,6 +56,13 @@ def test_interval_of_one_value_is_that_value():
     assert median_interval([3.0]) == (3.0, 3.0)
 
 
+def test_values_that_depend_on_one_another_are_resampled_as_one():
+    values = [1.0, 2.0, 4.0, 5.0, 7.0]
+    twice = [value for value in values for _ in range(2)]
+    assert median_interval(twice, together=2) == median_interval(values)
+    assert median_interval(twice) != median_interval(values)
+
+
 def test_first_window_up_to_a_quarter_slower_has_settled():
     assert has_settled([1.25, 1.0, 1.0, 1.0])
 

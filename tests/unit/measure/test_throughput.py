@@ -34,10 +34,10 @@ class Scene:
         yardsticks: Seconds of the first readings.
         stolen: Shares of the processor that others have in the first windows.
         beside: Shares that they have while the yardstick is first timed.
-        core: Seconds of its arithmetic on one core, if it has any.
+        core: Seconds of its arithmetic on one core; `None` where it is another training.
     """
 
-    def __init__(self, yardsticks=(), stolen=(), beside=(), core=None):
+    def __init__(self, yardsticks=(), stolen=(), beside=(), core=0.0625):
         self.core = core
         self.stolen = list(stolen)
         self.beside = list(beside)
@@ -107,7 +107,7 @@ class Scene:
 
 @pytest.mark.parametrize(("mix", "pace"), [(1.0, 2.0), (0.5, 4.0), (0.0, 8.0)])
 def test_yardstick_is_its_two_parts_weighed_by_the_mix(mix, pace):
-    scene = Scene(core=0.0625)
+    scene = Scene()
     meter = scene.meter(mix=mix)
     scene.train(meter, steady(0.5))
     figures = meter.figures()
@@ -115,10 +115,17 @@ def test_yardstick_is_its_two_parts_weighed_by_the_mix(mix, pace):
 
 
 def test_training_beside_another_has_no_pace_in_arithmetic():
-    scene = Scene()
+    scene = Scene(core=None)
     meter = scene.meter()
     scene.train(meter, steady(0.5))
     assert meter.figures().core_pace is None
+
+
+def test_training_beside_another_is_as_fast_where_every_third_window_of_both_is_slowed_down():
+    scene = Scene(core=None, yardsticks=[0.5, 0.5, 1.0] * MOST_WINDOWS)
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 1.0 if windows % 3 == 0 else 0.5)
+    assert meter.figures().pace == 1.0
 
 
 def steady(seconds):
@@ -478,7 +485,7 @@ def test_very_long_windows_are_still_as_many_as_a_median_needs():
 
 
 def test_usual_reading_is_the_median_of_each_part_beside_the_windows():
-    scene = Scene(yardsticks=[0.5], core=0.0625)
+    scene = Scene(yardsticks=[0.5])
     meter = scene.meter()
     assert meter.usual_reading is None
     scene.train(meter, steady(0.5))
