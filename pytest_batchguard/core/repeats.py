@@ -12,10 +12,9 @@ from pytest_batchguard.core.noise import middle
 from pytest_batchguard.core.statistics import relative_spread
 from pytest_batchguard.core.units import format_bytes, format_percent
 
-LARGEST_MEMORY_SPREAD = 0.1
-LARGEST_PACE_SPREAD = 0.25
+LARGEST_SPREAD = 0.25
 LARGEST_LOSS_DIFFERENCE = 0.1
-"""What is recorded whatever the tolerances; a wider tolerance allows as much as itself."""
+"""Of peaks and paces, and of loss decreases, that are recorded whatever the tolerances; a wider one allows its own."""
 
 
 def disagreement(measurements: Sequence[Measurement], limits: Limits) -> str:
@@ -26,8 +25,8 @@ def disagreement(measurements: Sequence[Measurement], limits: Limits) -> str:
         limits: Whose tolerances may allow more than is recorded otherwise.
     """
     reasons = []
-    memory_spread = max(LARGEST_MEMORY_SPREAD, limits.memory_tolerance)
-    pace_spread = max(LARGEST_PACE_SPREAD, limits.throughput_tolerance)
+    memory_spread = max(LARGEST_SPREAD, limits.memory_tolerance)
+    pace_spread = max(LARGEST_SPREAD, limits.throughput_tolerance)
     peaks = [measurement.memory.peak_bytes for measurement in measurements if measurement.memory]
     if peaks and relative_spread(peaks) > memory_spread:
         reasons.append(_apart("peak memory", map(format_bytes, peaks), relative_spread(peaks), memory_spread))
