@@ -14,7 +14,7 @@ from pytest_batchguard.errors import ConfigurationError, DeviceError
 from pytest_batchguard.measure.nvml import Gpu, opened_nvml, visible_gpus
 
 DEVICES_ALLOWED = "auto, cpu, gpu or gpu:N"
-_MARKETING = re.compile(r"\((?:R|TM|C)\)|\bCPU\b|@.*$|\b\d+-Core\b", re.IGNORECASE)
+_MARKETING = re.compile(r"\((?:R|TM|C)\)|\bCPU\b|@ *[\d.]+ *[GM]Hz|\b\d+-Core\b", re.IGNORECASE)
 
 
 def choose_device(request: str, environ: Mapping[str, str]) -> Device:
@@ -66,10 +66,15 @@ def _slug(name: str) -> str:
 
 
 def _cpu_name() -> str:
+    """Return the processor's name; with family and model where a virtual machine hides which one it is."""
     if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+        cpu = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        name = cpu.get("model name")
+        if name and "model" in cpu and not re.search(r"\d", _MARKETING.sub(" ", name)):
+            return f"{name} (family {cpu['cpu family']}, model {cpu['model']})"
+        if name:
+            return name
     if sys.platform == "darwin":
         import subprocess
 

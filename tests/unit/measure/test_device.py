@@ -157,10 +157,27 @@ def test_cpu_has_the_containers_share_of_memory_where_that_is_less(monkeypatch, 
 
 
 def test_name_of_the_cpu_is_read_from_the_kernel_where_it_tells(monkeypatch):
-    text = "processor\t: 0\nmodel name\t: Fast: CPU 9000\nmodel name\t: another\n"
+    text = "processor\t: 0\nmodel\t\t: 2\nmodel name\t: Fast: CPU 9000\n\nprocessor\t: 1\nmodel name\t: another\n"
     monkeypatch.setattr(device.sys, "platform", "linux")
     monkeypatch.setattr(device, "Path", lambda _path: SimpleNamespace(read_text=lambda **_: text))
     assert device._cpu_name() == "Fast: CPU 9000"
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("AMD EPYC", "cpu-amd-epyc-family-26-model-2-8c"),
+        ("Intel(R) Xeon(R) CPU @ 2.20GHz", "cpu-intel-xeon-family-26-model-2-8c"),
+    ],
+)
+def test_name_that_a_virtual_machine_hides_is_told_apart_by_family_and_model(monkeypatch, cpu, name, key):
+    text = f"cpu family\t: 26\nmodel\t\t: 2\nmodel name\t: {name}\n"
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    with monkeypatch.context() as patched:
+        patched.setattr(device, "Path", lambda _path: SimpleNamespace(read_text=lambda **_: text))
+        full_name = device._cpu_name()
+    assert full_name == f"{name} (family 26, model 2)"
+    assert cpu(full_name, 8).key == key
 
 
 def test_name_of_the_cpu_is_its_architecture_where_the_kernel_does_not_tell(monkeypatch):
