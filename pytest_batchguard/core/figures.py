@@ -117,14 +117,14 @@ class Breakdown:
     """Where the time of a step goes, each measured by itself, in seconds a step.
 
     Attributes:
-        pipeline_seconds: The input pipeline alone.
         model_seconds: The model alone, on one cached batch.
         step_seconds: Both together, as they train.
+        pipeline_seconds: The input pipeline alone; `None` where it was not timed.
     """
 
-    pipeline_seconds: float | None
     model_seconds: float
     step_seconds: float
+    pipeline_seconds: float | None = None
 
     @property
     def waiting_share(self) -> float:

@@ -44,7 +44,7 @@ def add(
     alone = model_seconds(recorder.drift())
     if alone is None:
         return measurement
-    return replace(measurement, breakdown=Breakdown(pipeline_seconds, alone, step_seconds))
+    return replace(measurement, breakdown=Breakdown(alone, step_seconds, pipeline_seconds))
 
 
 def _pipeline_seconds(source: Source, drift: Drift | None) -> float | None:

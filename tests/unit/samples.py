@@ -49,7 +49,7 @@ def full_baseline():
     return Baseline(
         memory=memory(331_661_312, spread=0.004, reserved_bytes=400 * MIB),
         throughput=throughput(2.787, 812.4, spread=0.031),
-        breakdown=Breakdown(0.001, 0.03, 0.039),
+        breakdown=Breakdown(0.03, 0.039, 0.001),
         loss=LossFigures(2.31, 1.42, 0.385, (2.31, 2.2, 1.9)),
         model=ModelFingerprint(3_989_285, 3_989_000, "float32", "Adam", 0.001, False, ("float32[32, 180, 180, 3]",)),
         recorded_with=Provenance("2026-11-22", "1234567", "2.21.0", "3.15.1", "3.10"),
@@ -57,7 +57,7 @@ def full_baseline():
 
 
 def breakdown(model_seconds=0.05, step_seconds=0.1, pipeline_seconds=0.08):
-    return Breakdown(pipeline_seconds, model_seconds, step_seconds)
+    return Breakdown(model_seconds, step_seconds, pipeline_seconds)
 
 
 def pace_check(verdict=Verdict.REGRESSED, measured=3.0, accepted=2.0):

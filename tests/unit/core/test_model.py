@@ -48,11 +48,11 @@ def test_device_with_an_index_is_a_gpu():
 
 
 def test_share_of_waiting_is_what_the_model_alone_would_save():
-    assert Breakdown(0.1, 0.06, 0.08).waiting_share == pytest.approx(0.25)
+    assert Breakdown(0.06, 0.08).waiting_share == pytest.approx(0.25)
 
 
 def test_share_of_waiting_is_never_negative():
-    assert Breakdown(0.1, 0.09, 0.08).waiting_share == 0
+    assert Breakdown(0.09, 0.08).waiting_share == 0
 
 
 def test_memory_of_another_pass_comes_with_its_notes():

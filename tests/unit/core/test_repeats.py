@@ -114,11 +114,11 @@ def test_what_was_not_measured_is_not_in_the_baseline():
 def test_times_of_the_parts_are_medians():
     repeats = [measurement(breakdown=breakdown(model, step, 0.02)) for model, step in [(1, 9), (2, 7), (3, 8)]]
 
-    assert combine(repeats).breakdown == Breakdown(0.02, 2, 8)
+    assert combine(repeats).breakdown == Breakdown(2, 8, 0.02)
 
 
 def test_pipeline_that_could_not_be_timed_stays_unknown():
-    assert combine([measurement(breakdown=breakdown(1, 2, None))] * 3).breakdown == Breakdown(None, 1, 2)
+    assert combine([measurement(breakdown=breakdown(1, 2, None))] * 3).breakdown == Breakdown(1, 2)
 
 
 def test_times_of_the_parts_are_not_recorded_where_there_are_none():

@@ -54,7 +54,7 @@ class Project:
         size = plan.case.batch_size
         seconds = 0.01 + size / 10_000
         figures = ThroughputFigures(size / seconds, seconds / 0.02, 2, seconds / 0.021, seconds / 0.019)
-        return Found(replace(blank, throughput=figures, breakdown=Breakdown(0.001, seconds, seconds)))
+        return Found(replace(blank, throughput=figures, breakdown=Breakdown(seconds, seconds)))
 
     def noise(self, _plan, blank):
         norms = [{"small_squares": [6.0, 4.0], "large_square": 3.0}] * 10
