@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
@@ -91,20 +90,16 @@ def rows(runs: list[dict[str, Any]]) -> list[list[str]]:
         for case in sorted({name for run in of_kind for name in run["cases"]}):
             said = [run["cases"][case] for run in of_kind]
             paces = [pace for each in said for pace in each["paces"]]
-            shares = [
-                _share(each["verdict"] == "regressed" for each in said),
-                _share("pace" in each["breached"] for each in said),
-                _share(each["verdict"] == "inconclusive" for each in said),
-            ]
+            marks = (
+                [each["verdict"] == "regressed" for each in said],
+                ["pace" in each["breached"] for each in said],
+                [each["verdict"] == "inconclusive" for each in said],
+            )
+            shares = [f"{fmean(marked):.1%}" for marked in marks]
             varies = f"{stdev(paces) / fmean(paces):.1%}"
             attempts = f"{len(paces) / len(said):.1f}"
             found.append([case, f"{slowdown:.0%}", str(len(said)), f"{median(paces):.3f}", varies, attempts, *shares])
     return found
-
-
-def _share(which: Iterable[bool]) -> str:
-    listed = list(which)
-    return f"{sum(listed) / len(listed):.1%}"
 
 
 def main() -> None:

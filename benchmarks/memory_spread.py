@@ -22,34 +22,23 @@ from pytest_batchguard.core.units import format_bytes, format_percent
 from pytest_batchguard.measure.device import choose_device
 
 PROCESSES = 20
-OTHERS = {"digits 64": 20, "digits 96": 32, "digits 128": 48, "mobilenet 96": 16, "resnet 32": 16}
-"""Batch sizes of other cases, by model and image side."""
+OTHERS = {"digits": [(20, 64), (32, 96), (48, 128)], "mobilenet": [(16, 96)], "resnet": [(16, 32)]}
+"""Cases of other models and sizes: batch and image size."""
 
 
-def peaks(guards: str, sizes: dict[str, int] | None = None) -> dict[str, list[int]]:
-    """Return the peaks of cases over fresh processes, in bytes.
-
-    Args:
-        guards: A test module.
-        sizes: The cases wanted, with their batch sizes in place of the declared ones; all as declared where left out.
-    """
+def peaks(*modules: str) -> dict[str, list[int]]:
+    """Return the peaks of every case of test modules over fresh processes, in bytes."""
     found: dict[str, list[int]] = {}
 
     def measure(bench: Bench) -> None:
-        batch_size = None
-        if sizes is not None:
-            name = f"{bench.parameters['kind']} {bench.case.image_size.height}"
-            batch_size = sizes.get(name)
-            if batch_size is None:
-                return
         for _ in range(PROCESSES):
-            measurement = bench.measure(Pass.MEMORY, batch_size, is_probe=False).measurement
+            measurement = bench.measure(Pass.MEMORY, is_probe=False).measurement
             if measurement is None or measurement.memory is None:
                 raise RuntimeError(f"{bench.name} did not train")
-            title = f"`{bench.name}`" if batch_size is None else f"{name}x{name.partition(' ')[2]}, batch {batch_size}"
-            found.setdefault(title, []).append(measurement.memory.peak_bytes)
+            found.setdefault(bench.name, []).append(measurement.memory.peak_bytes)
 
-    work_on(guards, choose_device("cpu", os.environ), measure, [SAMPLE_PROJECT])
+    for module in modules:
+        work_on(module, choose_device("cpu", os.environ), measure, [SAMPLE_PROJECT])
     return found
 
 
@@ -59,7 +48,7 @@ def row(name: str, values: list[int]) -> list[str]:
     tolerance = Limits().memory_tolerance
     beyond = sum(value > usual * (1 + tolerance) for value in values)
     spread = f"{relative_spread(values) * 100:.3f} %"
-    return [name, format_bytes(min(values)), format_bytes(usual), format_bytes(max(values)), spread, str(beyond)]
+    return [f"`{name}`", format_bytes(min(values)), format_bytes(usual), format_bytes(max(values)), spread, str(beyond)]
 
 
 def main() -> None:
@@ -68,11 +57,13 @@ def main() -> None:
     head = ["case", "smallest", "median", "largest", "spread", f"beyond {tolerance} of the median"]
     lines = [f"Peak memory of one program in {PROCESSES} fresh processes each."]
     sample = (SAMPLE_PROJECT / "tests" / "test_training_guard.py").read_text(encoding="utf-8")
-    kinds, sides = (sorted(set(parts)) for parts in zip(*(name.split() for name in OTHERS), strict=True))
-    others = GUARDS.replace("{kinds}", repr(kinds)).replace("{sizes}", repr(list(map(int, sides))))
+    others = [
+        GUARDS.replace("{kinds}", repr([kind])).replace("(1, {sizes})", f"(cases={cases})")
+        for kind, cases in OTHERS.items()
+    ]
     for title, found in (
         ("The sample project's cases (target: spread at most 3 %):", peaks(sample)),
-        ("Other models and sizes:", peaks(others, OTHERS)),
+        ("Other models and sizes:", peaks(*others)),
     ):
         lines += ["", title, "", *table(head, [row(name, values) for name, values in found.items()])]
     record("memory_spread", "python benchmarks/memory_spread.py", lines)

@@ -71,7 +71,7 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
         cpu = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
         name = cpu.get("model name")
-        if name and "model" in cpu and not re.search(r"\d", _MARKETING.sub(" ", name)):
+        if name and {"cpu family", "model"} <= cpu.keys() and not re.search(r"\d", _MARKETING.sub(" ", name)):
             return f"{name} (family {cpu['cpu family']}, model {cpu['model']})"
         if name:
             return name

@@ -151,6 +151,22 @@ def test_hand_written_step(batchguard):
     assert len(measurement.loss.curve) == 13
     assert set(batches) == {4}
 
+@guard
+def test_hand_written_step_on_a_generator(batchguard):
+    weight = tf.Variable(2.0)
+
+    def step(batch):
+        weight.assign_sub(0.01)
+        return weight * tf.reduce_mean(batch) + 1.0
+
+    def generate():
+        while True:
+            yield tf.ones((4, 8, 8, 1))
+
+    measurement = batchguard.train_step(step, generate())
+    assert_is_whole(measurement)
+    assert measurement.breakdown.pipeline_seconds is None
+
 @pytest.mark.batchguard(batch_size=2, image_size=(8, 6), steps=5, warmup=3, seed=7)
 def test_guard_knows_its_case(batchguard):
     assert batchguard.batch_size == 2
@@ -181,6 +197,7 @@ NAMES = (
     "test_model_within_a_model",
     "test_eager_model_with_callbacks_and_validation",
     "test_hand_written_step",
+    "test_hand_written_step_on_a_generator",
 )
 
 
