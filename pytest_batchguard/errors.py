@@ -44,10 +44,10 @@ class DataTooSmallError(GuardError):
 
     Args:
         message: For people.
-        images: At most how many it has.
+        images: At most how many it has; `None` where all that is known is that they fill no batch.
     """
 
-    def __init__(self, message: str, images: int) -> None:
+    def __init__(self, message: str, images: int | None) -> None:
         super().__init__(message)
         self.images = images
 

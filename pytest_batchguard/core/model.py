@@ -37,6 +37,7 @@ class FailureKind(enum.Enum):
     HOST_OOM = "host-oom"
     CRASH = "crash"
     TIMEOUT = "timeout"
+    FEW_IMAGES = "few-images"
     ERROR = "error"
 
 
@@ -142,10 +143,10 @@ class Measurement:
     """What one run of one case yielded; a part that was not measured is `None`, never zero.
 
     Attributes:
-        steps: How many training steps the loss was followed for.
+        steps: How many training steps were taken.
         retraces: Tracings of the training function in steady state; `None` where they cannot be seen.
         notes: Remarks for people, such as a card shared with others.
-        data_images: At most how many images the data has; `None` where it does not say.
+        data_images: At most how many images an epoch has; `None` where the data does not say.
         activation_bytes: What the model's layers put out for one image; `None` where they do not say.
     """
 

@@ -132,7 +132,7 @@ class Tuning:
         guard: The node id without sizes.
         image_size: Height and width.
         declared: The sizes that the marker declares.
-        data_images: At most how many images the data has.
+        data_images: At most how many images an epoch has.
         peaks: Peak bytes by batch size, of every probe that trained.
         noise: The gradient noise scale at initialisation and after some training.
         missing: What was not measured, and why.

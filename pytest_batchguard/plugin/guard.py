@@ -103,9 +103,12 @@ class BatchGuard:
         self._has_trained = True
         try:
             measurement = run()
+        except DataTooSmallError as error:
+            failed = self._failed(Failure(FailureKind.FEW_IMAGES, str(error)))
+            self._report(replace(failed, data_images=error.images))
+            raise GuardError(str(error)) from None
         except GuardError as error:
-            images = error.images if isinstance(error, DataTooSmallError) else None
-            self._report(replace(self._failed(Failure(FailureKind.ERROR, str(error))), data_images=images))
+            self._report(self._failed(Failure(FailureKind.ERROR, str(error))))
             raise GuardError(str(error)) from None
         except Exception as error:
             self._raise_for(error)

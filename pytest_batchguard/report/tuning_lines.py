@@ -82,7 +82,8 @@ def _row(tuning: Tuning) -> tuple[str, ...]:
 def _remarks(tuning: Tuning) -> Iterator[str]:
     largest = tuning.largest
     if largest is not None:
-        boundary = f"{largest.smallest_failing} runs out of memory" if largest.smallest_failing else largest.reason
+        failing = f"{largest.smallest_failing} runs out of memory" if largest.smallest_failing else ""
+        boundary = "; ".join(filter(None, (failing, largest.reason)))
         yield (
             f"the largest batch that fits {format_bytes(largest.limit_bytes)} is {largest.batch_size}, with "
             f"{format_percent(largest.headroom)} headroom; {boundary} ({largest.trainings} trainings)"

@@ -3,7 +3,8 @@
 To reach a loss at batch size B takes S = S_min · (1 + B_noise ÷ B) steps, if the learning rate is chosen well
 (McCandlish et al. 2018, arXiv 1812.06162, section 2.3). At r(B) images a second a step takes B ÷ r(B), so the time
 goes with (B + B_noise) ÷ r(B): small sizes waste time where r still grows, large ones where the gradient is already
-clear. Where the noise scale is not known the plateau of r decides alone.
+clear. Where the noise scale is not known the plateau of r decides alone. A declared size that is as good is kept, and
+what was seen to learn worse gives way.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ LEAST_HEADROOM = 0.05
 WORSE = 0.1
 """A size whose validation loss is worse than the best one's by more than this share is not recommended."""
 
+CLOSE = 0.1
+"""A declared size that is reckoned to take no more than this share longer is kept: no figure here is known better."""
+
 
 def favourite(tuning: Tuning) -> int | None:
     """Return the size that trains soonest by speed and noise, of those that may be recommended; `None` without any.
@@ -35,7 +39,10 @@ def favourite(tuning: Tuning) -> int | None:
         return tuning.largest.batch_size if tuning.largest and not tuning.curve else None
     noise = _known_noise(tuning.noise)
     if noise is not None:
-        return min(points, key=lambda point: _relative_time(point, noise)).batch_size
+        times = {point.batch_size: _relative_time(point, noise) for point in points}
+        soonest = min(times, key=times.__getitem__)
+        kept = [size for size in tuning.declared if times.get(size, math.inf) <= (1 + CLOSE) * times[soonest]]
+        return min(kept or [soonest], key=times.__getitem__)
     wanted = tuning.plateau or math.inf
     return max((point.batch_size for point in points if point.batch_size <= wanted), default=points[0].batch_size)
 
@@ -57,14 +64,14 @@ def recommend(tuning: Tuning, learning_rate: float | None, rule: ScalingRule) ->
 
     Args:
         tuning: All that was measured.
-        learning_rate: The project's own, at its first declared size; `None` where the optimizer does not say.
+        learning_rate: The project's own, at its first declared size; `None` where a schedule changes it, or the
+            optimizer keeps none.
         rule: How it goes with the batch size.
     """
     size = favourite(tuning)
     if size is None:
         return None
-    learned = _learned_best(tuning.trials, size)
-    chosen = learned.batch_size if learned is not None else size
+    chosen = _learned_best(tuning, size)
     scaled = rule.scaled(learning_rate, chosen, tuning.declared[0])
     reasons = [
         *_memory_reasons(tuning, chosen),
@@ -72,6 +79,7 @@ def recommend(tuning: Tuning, learning_rate: float | None, rule: ScalingRule) ->
         *_noise_reasons(tuning.noise),
         *_trial_reasons(tuning.trials, size, chosen),
         *_epoch_reasons(tuning, chosen),
+        *_schedule_reasons(learning_rate, rule, rule.factor(chosen, tuning.declared[0])),
     ]
     return Recommendation(chosen, scaled, rule.value, tuple(reasons), tuple(_what_would_change(tuning, chosen)))
 
@@ -95,14 +103,15 @@ def _relative_time(point: SpeedPoint, noise: float) -> float:
     return (point.batch_size + noise) / point.images_per_yardstick
 
 
-def _learned_best(trials: Sequence[Trial], size: int) -> Trial | None:
-    """Return the trial of `size`, or of the next smaller size that is not clearly worse than the best."""
-    below = [trial for trial in trials if trial.batch_size <= size and math.isfinite(trial.loss)]
-    if not any(trial.batch_size == size for trial in trials) or not below:
-        return None
-    best = min(trial.loss for trial in below)
-    good = [trial for trial in below if trial.loss <= best + WORSE * abs(best)]
-    return max(good, key=lambda trial: trial.batch_size)
+def _learned_best(tuning: Tuning, size: int) -> int:
+    """Return `size` or, where it learned clearly worse than the best, the nearest size that did not."""
+    trials = {trial.batch_size: trial.loss for trial in tuning.trials}
+    finite = {each: loss for each, loss in trials.items() if math.isfinite(loss) and _leaves_room(tuning, each)}
+    if size not in trials or not finite:
+        return size
+    best = min(finite.values())
+    good = [each for each, loss in finite.items() if loss <= best + WORSE * abs(best)]
+    return min(good, key=lambda each: (abs(math.log(each / size)), each))
 
 
 def _memory_reasons(tuning: Tuning, size: int) -> list[str]:
@@ -118,12 +127,12 @@ def _speed_reasons(tuning: Tuning, size: int) -> list[str]:
     point = next((point for point in tuning.curve if point.batch_size == size), None)
     if point is None:
         return []
-    where = (
-        f"from {tuning.plateau} on doubling gains less than {PLATEAU_GAIN:.0%}"
-        if tuning.plateau is not None
-        else "throughput still grows at the largest size timed"
-    ).replace("%", " %")
-    return [f"it trains {format_rate(point.images_per_second)}; {where}{_what_limits(point.waiting_share)}"]
+    where = ""
+    if tuning.plateau is not None:
+        where = f"; from {tuning.plateau} on doubling gains less than {format_percent(PLATEAU_GAIN)}"
+    elif len(tuning.curve) > 1:
+        where = "; throughput still grows at the largest size timed"
+    return [f"it trains {format_rate(point.images_per_second)}{where}{_what_limits(point.waiting_share)}"]
 
 
 def _what_limits(waiting_share: float | None) -> str:
@@ -151,7 +160,7 @@ def _trial_reasons(trials: Sequence[Trial], size: int, chosen: int) -> list[str]
     others = ", ".join(f"{format_loss(trial.loss)} at {trial.batch_size}" for trial in trials if trial is not mine)
     text = f"after {mine.images:,} images its validation loss is {format_loss(mine.loss)}"
     text += f", against {others}" if others else ""
-    return [text if chosen == size else f"{text}; {size} would be faster and learned worse"]
+    return [text if chosen == size else f"{text}; {size} was reckoned to be faster, and learned worse"]
 
 
 def _epoch_reasons(tuning: Tuning, size: int) -> list[str]:
@@ -159,6 +168,12 @@ def _epoch_reasons(tuning: Tuning, size: int) -> list[str]:
         return []
     steps = -(-tuning.data_images // size)
     return [f"an epoch of {tuning.data_images:,} images takes {steps:,} {'step' if steps == 1 else 'steps'}"]
+
+
+def _schedule_reasons(learning_rate: float | None, rule: ScalingRule, factor: float) -> list[str]:
+    if learning_rate is not None or rule is ScalingRule.NONE:
+        return []
+    return [f"what its schedule yields as learning rate wants to be multiplied by {factor:.3g}: {rule.value}"]
 
 
 def _what_would_change(tuning: Tuning, size: int) -> list[str]:

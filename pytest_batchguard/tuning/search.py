@@ -34,12 +34,14 @@ class SizeSearch:
 
     Attributes:
         most: The largest size that makes sense, as the data has no more images; `None` where it is not known.
+        beyond_data: The smallest size that the data was seen to fill no batch of; `None` where none was.
     """
 
     def __init__(self, start: int, limit_bytes: int, *, multiple: int = 1) -> None:
         self._limit_bytes = limit_bytes
         self._multiple = multiple
         self.most: int | None = None
+        self.beyond_data: int | None = None
         self._start = start
         self._probes: list[Probe] = []
         self._surprises = 0
@@ -82,15 +84,14 @@ class SizeSearch:
 
     def _ceiling(self) -> int:
         """Return the smallest size, a multiple, that is not to be tried."""
-        failing = self.smallest_failing
-        if self.most is None:
-            return failing if failing is not None else 2**62
-        beyond = self.most // self._multiple * self._multiple + self._multiple
-        return beyond if failing is None else min(failing, beyond)
+        bounds = [self.smallest_failing, self.beyond_data]
+        if self.most is not None:
+            bounds.append(self.most // self._multiple * self._multiple + self._multiple)
+        return min((bound for bound in bounds if bound is not None), default=2**62)
 
     def _smaller(self) -> float:
         """Return a size below all that failed, or the first one of all."""
-        failing = self.smallest_failing
+        failing = self.smallest_failing or self.beyond_data
         return self._start if failing is None else failing / 4
 
     def _wanted(self, low: int, step: int) -> float:
@@ -98,7 +99,8 @@ class SizeSearch:
         predicted = self._predicted()
         failing = self.smallest_failing
         if failing is None:
-            return max(predicted, low + step * 2.0**self._surprises)
+            beyond = self.beyond_data
+            return math.sqrt(low * beyond) if beyond else max(predicted, low + step * 2.0**self._surprises)
         gap = failing - low
         if gap <= _NARROW * step:
             return low + gap / 2

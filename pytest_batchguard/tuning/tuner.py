@@ -130,7 +130,10 @@ class Tuner:
         if failure is not None and failure.kind is FailureKind.OOM:
             search.add(Probe(size, fits=False))
             return ""
-        if measurement is not None and measurement.data_images is not None and measurement.data_images < size:
+        if failure is not None and failure.kind is FailureKind.FEW_IMAGES and measurement is not None:
+            if measurement.data_images is None:
+                search.beyond_data = size
+                return ""
             search.most = measurement.data_images
             self.tuning = replace(self.tuning, data_images=measurement.data_images)
             return ""

@@ -63,6 +63,13 @@ def test_reasons_follow_with_what_would_change_them_and_what_is_missing():
     assert "not measured: validation" in text
 
 
+def test_what_ended_the_search_is_told_beside_what_runs_out_of_memory():
+    crashed = replace(TUNING.largest, reason="a batch of 162 ended the search: it was killed")
+    text = " ".join(text_of(replace(TUNING, largest=crashed)).split())
+
+    assert "164 runs out of memory; a batch of 162 ended the search: it was killed (4 trainings)" in text
+
+
 def test_declared_sizes_are_compared_in_yardsticks():
     text = " ".join(text_of(replace(TUNING, declared=(32, 64, 512))).split())
 

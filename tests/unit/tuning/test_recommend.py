@@ -98,12 +98,24 @@ def test_optimizer_without_a_learning_rate_gets_none():
     assert recommend(TUNING, None, ScalingRule.NONE).learning_rate is None
 
 
+def test_schedule_is_to_be_multiplied():
+    assert "schedule yields as learning rate wants to be multiplied by 1.41: square root" in reasons(TUNING, rate=None)
+    assert "schedule" not in reasons(TUNING, rate=0.001)
+    assert "schedule" not in reasons(TUNING, rate=None, rule=ScalingRule.NONE)
+
+
 def test_reasons_name_memory_speed_and_steps():
     text = reasons(TUNING)
 
     assert "it fits 1 GiB with 75 % headroom; the largest that does is 256" in text
     assert "it trains 300 images/s; from 64 on doubling gains less than 5 %" in text
     assert "an epoch of 1,437 images takes 23 steps" in text
+
+
+def test_one_size_alone_says_nothing_of_growth():
+    alone = replace(TUNING, curve=TUNING.curve[2:3], plateau=None)
+
+    assert "it trains 300 images/s\n" in reasons(alone)
 
 
 def test_reasons_name_a_pipeline_that_limits():
@@ -125,19 +137,39 @@ def test_reasons_name_the_noise_with_its_interval():
     assert "undetermined" in reasons(noisy(None, None, None))
 
 
+@pytest.mark.parametrize(("rate", "size"), [(158, 32), (156, 64)])
+def test_declared_size_that_takes_hardly_longer_is_kept(rate, size):
+    near = replace(noisy(40), curve=(TUNING.curve[0], point(32, rate), point(64, 250), *TUNING.curve[3:]))
+
+    assert favourite(near) == size  # (64 + 40) ÷ 250 is 0.416, of which 72 ÷ 158 is 9.5 % more
+
+
 def test_size_that_learned_no_worse_is_kept():
-    tuning = replace(TUNING, trials=trials(b32=0.50, b64=0.54, b128=0.2))
+    tuning = replace(TUNING, trials=trials(b32=0.50, b64=0.54, b128=0.55))
 
     assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == 64
-    assert "after 2,048 images its validation loss is 0.540, against 0.500 at 32, 0.200 at 128" in reasons(tuning)
+    assert "after 2,048 images its validation loss is 0.540, against 0.500 at 32, 0.550 at 128" in reasons(tuning)
 
 
 @pytest.mark.parametrize("loss", [0.56, float("nan"), float("inf")])
-def test_size_that_learned_worse_gives_way_to_a_smaller_one(loss):
-    tuning = replace(TUNING, trials=trials(b32=0.50, b64=loss))
+@pytest.mark.parametrize("other", [32, 128])
+def test_size_that_learned_worse_gives_way_to_the_nearest_that_did_not(loss, other):
+    tuning = replace(TUNING, trials=trials(**{f"b{other}": 0.50}, b64=loss, b16=0.50))
 
-    assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == 32
-    assert "64 would be faster and learned worse" in reasons(tuning)
+    assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == other
+    assert "64 was reckoned to be faster, and learned worse" in reasons(tuning)
+
+
+def test_size_that_learned_best_is_not_recommended_where_it_leaves_no_memory():
+    tuning = replace(TUNING, trials=trials(b64=0.50, b256=0.20))
+
+    assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == 64
+
+
+def test_size_is_kept_where_none_learned():
+    tuning = replace(TUNING, trials=trials(b32=float("nan"), b64=float("nan")))
+
+    assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == 64
 
 
 def test_more_memory_would_help_only_where_memory_is_the_limit():

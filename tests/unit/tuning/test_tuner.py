@@ -36,7 +36,7 @@ class Project:
             return self._trouble[plan.kind]
         blank = Measurement(size, SIZE, data_images=self._images, model=self._model)
         if size > self._images:
-            failure = Failure(FailureKind.ERROR, "the data set is smaller than a batch")
+            failure = Failure(FailureKind.FEW_IMAGES, "the data set is smaller than a batch")
             return Found(replace(blank, failure=failure))
         return getattr(self, plan.kind.value)(plan, blank)
 
@@ -182,6 +182,20 @@ def test_rough_count_of_the_data_is_made_exact_by_a_batch_that_is_too_large():
     tuning = tuned(Rounded(slope=1000, images=1437), declared=(32,)).tuning
 
     assert tuning.largest.batch_size == tuning.data_images == 1437
+
+
+def test_data_that_drops_the_remainder_is_bounded_in_few_trainings():
+    class Dropping(Project):
+        def measure(self, plan):
+            found = super().measure(plan)
+            return replace(found, measurement=replace(found.measurement, data_images=None))
+
+    project = Dropping(slope=1000, images=1000)
+    tuning = tuned(project, declared=(32,)).tuning
+
+    assert 980 <= tuning.largest.batch_size <= 1000
+    assert tuning.largest.reason == "the data has no more images"
+    assert len(sizes_of(project, Pass.MEMORY)) <= 16
 
 
 def test_data_that_grows_with_the_batch_bounds_nothing():
