@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,12 +33,12 @@ class CpuTimes:
             return None
         stolen = (end.stolen - self.stolen) / total
         others = 1 - stolen - (end.idle - self.idle + end.own - self.own) / total
-        return Contention(max(0.0, others), max(0.0, stolen))
+        return Contention(min(1.0, max(0.0, others)), max(0.0, stolen))
 
 
 @dataclass
 class CpuClock:
-    """Reads the system's times; the descendants are those of the first reading, since looking for them takes long."""
+    """Reads the system's times; descendants are looked for anew where one has gone, since looking takes long."""
 
     _cores: int = 0
     _descendants: list[Any] = field(default_factory=list)
@@ -48,19 +49,29 @@ class CpuClock:
 
         if not self._cores:
             self._cores = psutil.cpu_count() or 1
-            self._descendants = psutil.Process().children(recursive=True)
+            self._look_for_descendants()
         # The system counts in ticks of 10 ms; where there is a finer clock, it is the one read.
         times = psutil.cpu_times()
-        own = time.process_time()
+        ended = os.times()
+        own = time.process_time() + ended.children_user + ended.children_system
+        have_gone = False
         for descendant in self._descendants:
             try:
                 spent = descendant.cpu_times()
             except psutil.NoSuchProcess:
+                have_gone = True
                 continue
             own += spent.user + spent.system
+        if have_gone:
+            self._look_for_descendants()
         return CpuTimes(
             total=time.perf_counter() * self._cores,
             idle=times.idle + getattr(times, "iowait", 0.0),
             stolen=getattr(times, "steal", 0.0),
             own=own,
         )
+
+    def _look_for_descendants(self) -> None:
+        import psutil
+
+        self._descendants = psutil.Process().children(recursive=True)

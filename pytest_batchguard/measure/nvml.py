@@ -33,7 +33,7 @@ class GpuUse:
     """Who held how much of a card at one moment, in bytes.
 
     Attributes:
-        process_bytes: What the process asked after held; `None` where NVML does not say (containers, WDDM).
+        process_bytes: What the process asked after held; `None` where NVML does not say (containers, WDDM, WSL).
         used_bytes: What everybody held.
         other_processes: How many processes of strangers were on the card; `None` where NVML does not know the process
             asked after (containers), which then is one of those that it names.
@@ -94,7 +94,11 @@ def gpu_use(pynvml: Any, uuid: str, pid: int, family: Collection[int] = ()) -> G
         family: Processes that are no strangers: they stand still while this one is timed.
     """
     handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-    held = {process.pid: process.usedGpuMemory for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+    try:
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except pynvml.NVMLError:
+        processes = []
+    held = {process.pid: process.usedGpuMemory for process in processes}
     used = pynvml.nvmlDeviceGetMemoryInfo(handle).used
     if pid not in held:
         return GpuUse(None, used, None)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from pytest_batchguard.core.figures import Breakdown
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.measure.stopwatch import Drift, Stopwatch
 from pytest_batchguard.training.recorder import Recorder
-from pytest_batchguard.training.source import Source
 
 
 def add(
     measurement: Measurement,
     plan: Plan,
-    source: Source,
+    batches: Callable[[], Iterator[Any]] | None,
     recorder: Recorder,
     model_seconds: Callable[[Drift | None], float | None],
 ) -> Measurement:
@@ -28,7 +28,7 @@ def add(
     Args:
         measurement: Without one.
         plan: What to measure.
-        source: The project's data.
+        batches: Returns the project's batches without end; `None` where what is read is gone.
         recorder: Has timed the steps as they train, or has not.
         model_seconds: Times the model alone, given what tells the machine's drift; returns seconds a step, or `None`
             where it cannot.
@@ -37,9 +37,9 @@ def add(
     if step_seconds is None:
         return measurement
     pipeline_seconds = None
-    if not plan.is_probe:
+    if batches is not None and not plan.is_probe:
         recorder.enter("timing the input pipeline alone")
-        pipeline_seconds = _pipeline_seconds(source, recorder.drift(on_core=True))
+        pipeline_seconds = _pipeline_seconds(batches(), recorder.drift(on_core=True))
     recorder.enter("timing the model alone")
     alone = model_seconds(recorder.drift())
     if alone is None:
@@ -47,20 +47,13 @@ def add(
     return replace(measurement, breakdown=Breakdown(alone, step_seconds, pipeline_seconds))
 
 
-def _pipeline_seconds(source: Source, drift: Drift | None) -> float | None:
+def _pipeline_seconds(batches: Iterator[Any], drift: Drift | None) -> float | None:
     """Return the seconds a batch of the project's input pipeline, consumed at once.
 
-    `None` where the data is gone once it is read.
-
     Args:
-        source: The project's data.
+        batches: The project's, without end.
         drift: Of the yardstick's arithmetic on one core; see `Stopwatch`.
     """
-    if source.is_single_use:
-        return None
     stopwatch = Stopwatch(time.perf_counter, drift)
-    for _ in source.batches():
-        seconds = stopwatch.lap(lambda: None)
-        if seconds is not None:
-            return seconds
-    return None
+    laps = (stopwatch.lap(lambda: None) for _ in batches)
+    return next((seconds for seconds in laps if seconds is not None), None)

@@ -59,7 +59,7 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
     return breakdown.add(
         measurement,
         plan,
-        source,
+        None if source.is_single_use else source.batches,
         recorder,
         lambda drift: _step_seconds(step, first_batch, Stopwatch(time.perf_counter, drift)),
     )

@@ -13,15 +13,21 @@ from pytest_batchguard.core.units import round_significant
 
 def of_model(model: Any, batch: Any) -> ModelFingerprint:
     """Return the fingerprint of a built, compiled Keras model trained on `batch`."""
+    optimizer = own_optimizer(model)
     return ModelFingerprint(
         parameters=_count(model.weights),
         trainable=_count(model.trainable_weights),
         dtype_policy=model.dtype_policy.name,
-        optimizer=type(model.optimizer).__name__,
-        learning_rate=_learning_rate(model.optimizer),
+        optimizer=type(optimizer).__name__,
+        learning_rate=_learning_rate(optimizer),
         jit_compile=bool(model.jit_compile),
         batch_shapes=batch_shapes(batch),
     )
+
+
+def own_optimizer(model: Any) -> Any:
+    """Return the project's optimizer, out of the one that scales the loss which Keras puts around it for float16."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
 
 def of_step(step: Any, batch: Any) -> ModelFingerprint:
@@ -35,7 +41,7 @@ def of_step(step: Any, batch: Any) -> ModelFingerprint:
 def batch_shapes(batch: Any) -> tuple[str, ...]:
     """Return dtype and shape of every array in a batch, as in `float32[32, 180, 180, 3]`."""
     return tuple(
-        f"{tf.as_dtype(leaf.dtype).name}{list(map(int, leaf.shape))}"
+        f"{getattr(leaf.dtype, 'name', leaf.dtype)}{list(map(int, leaf.shape))}"
         for leaf in tf.nest.flatten(batch)
         if hasattr(leaf, "shape")
     )
@@ -46,7 +52,10 @@ def _count(weights: Any) -> int:
 
 
 def _learning_rate(optimizer: Any) -> float | None:
+    """Return the learning rate; `None` where a schedule changes it from step to step, or the optimizer keeps none."""
+    if callable(getattr(optimizer, "_learning_rate", None)):
+        return None
     try:
         return round_significant(float(optimizer.learning_rate))
     except (AttributeError, TypeError, ValueError):
-        return None  # an optimizer that keeps none, or not as a number
+        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,9 +50,10 @@ def train(
     check_model(model)
     source, first_batch = open_source(data, plan.case.batch_size)
     recorder = Recorder(plan, parent, int(getattr(model, "steps_per_execution", 1)))
-    steps = _Steps(model, callbacks, recorder)
+    arguments = _fit_arguments(source, plan)
+    steps = _Steps(model, callbacks, recorder, arguments)
     recorder.start()
-    model.fit(**_fit_arguments(source, plan), verbose=0, callbacks=steps)
+    model.fit(**arguments, verbose=0, callbacks=steps)
     recorder.training_ended(complete=steps.complete)
     curve = steps.loss_curve()  # before the validation uses the same metrics
     steps.forget_model()
@@ -67,7 +68,8 @@ def train(
         ),
         curve,
     )
-    return breakdown.add(measurement, plan, source, recorder, lambda drift: _model_seconds(model, source, drift))
+    batches = None if source.is_single_use else source.fit_batches
+    return breakdown.add(measurement, plan, batches, recorder, lambda drift: _model_seconds(model, source, drift))
 
 
 def check_model(model: Any) -> None:
@@ -94,11 +96,19 @@ def described(model: Any, first_batch: Any, plan: Plan) -> Measurement:
 
 
 class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types
-    """Keras's callback list with the project's callbacks, which tells the recorder of every step."""
+    """Keras's callback list with the project's callbacks, which tells the recorder of every step.
 
-    def __init__(self, model: Any, callbacks: Sequence[Any], recorder: Recorder) -> None:
-        super().__init__(list(callbacks), add_history=True, model=model)
+    The recorder alone ends the training: early stopping, or an end at a loss that is not a number, would leave nothing
+    to judge.
+    """
+
+    def __init__(
+        self, model: Any, callbacks: Sequence[Any], recorder: Recorder, fit_arguments: Mapping[str, Any]
+    ) -> None:
+        epochs, steps = fit_arguments.get("epochs", 1), fit_arguments.get("steps_per_epoch")
+        super().__init__(list(callbacks), add_history=True, model=model, verbose=0, epochs=epochs, steps=steps)
         self.complete = False
+        self._reports_running_mean = False
         self._recorder = recorder
         self._epoch_begins: list[int] = []
         self._tracings = 0
@@ -109,12 +119,18 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
         super().on_epoch_begin(epoch, logs)
         self._epoch_begins.append(len(self._recorder.losses))
 
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        self.model.stop_training = self.complete
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_end(batch, logs)
         self._tracings_at.append(self._tracings)
-        if self._recorder.step_ended(_loss_of(logs)):
+        loss = _loss_of(logs)
+        if self._recorder.step_ended(loss):
             self.complete = True
-            self.model.stop_training = True
+            self._reports_running_mean = _is_running_mean(self.model, float(loss))  # before anyone resets the metrics
+        self.model.stop_training = self.complete
 
     def retraces(self, warmup: int) -> int:
         """Return how often the training step was traced after the warm-up."""
@@ -123,7 +139,7 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
     def loss_curve(self) -> list[float]:
         """Return the loss of every step, out of Keras's running mean where that is what it reports."""
         reported = [float(loss) for loss in self._recorder.losses]
-        if not _is_running_mean(self.model, reported[-1]):
+        if not self._reports_running_mean:
             return reported
         bounds = [*self._epoch_begins, len(reported)]
         return [loss for begin, end in itertools.pairwise(bounds) for loss in undo_running_mean(reported[begin:end])]
@@ -161,7 +177,8 @@ def _loss_of(logs: Any) -> Any:
 
 
 def _is_running_mean(model: Any, last_reported: float) -> bool:
-    means = [metric for metric in model.metrics if metric.name == "loss" and isinstance(metric, keras.metrics.Mean)]
+    """Return whether the loss that was reported last is what one of the model's means holds, whatever its name."""
+    means = [metric for metric in model.metrics if isinstance(metric, keras.metrics.Mean)]
     return any(float(metric.result()) == last_reported for metric in means)
 
 

@@ -27,6 +27,9 @@ from pytest_batchguard.training import runtime, yardstick_kernel
 
 _PROGRESS_SECONDS = 0.1
 
+_FEWEST_LOSSES = 8
+"""That are judged: where the framework runs many steps at once, few losses are reported for the steps asked for."""
+
 
 class Recorder:
     """Takes the figures of one training.
@@ -111,7 +114,8 @@ class Recorder:
             measurement: What is known from elsewhere.
             curve: The loss of every step.
         """
-        judged = curve[: max(1, (self._plan.warmup + self._plan.steps) // self._steps_at_once)]
+        wanted = self._plan.warmup + self._plan.steps
+        judged = curve[: max(min(_FEWEST_LOSSES, wanted), wanted // self._steps_at_once)]
         return replace(
             measurement,
             steps=self._steps_seen,

@@ -23,7 +23,7 @@ class Source(Protocol):
     """Whether what is read is gone, as from a generator."""
 
     most_images: int | None
-    """At most how many images the data has; `None` where it is endless or does not say."""
+    """At most how many images an epoch has; `None` where it is endless or does not say."""
 
     def first_batch(self) -> Any:
         """Return the first batch, full or not; `None` where there is none; the same one at every call."""
@@ -32,7 +32,10 @@ class Source(Protocol):
         """Return what `fit` takes to train on this data until it is stopped."""
 
     def batches(self) -> Iterator[Any]:
-        """Return full batches without end, by the project's own pipeline."""
+        """Return full batches without end, one by one, as a loop of the project's own would."""
+
+    def fit_batches(self) -> Iterator[Any]:
+        """Return full batches without end as `fit` reads them, with the project's workers."""
 
     def cached(self) -> dict[str, Any] | None:
         """Return what `fit` takes to train on the first batch again and again; `None` where that cannot be had.
@@ -58,10 +61,9 @@ def open_source(data: Any, batch_size: int) -> tuple[Source, Any]:
     """
     source = _source(data, batch_size)
     first = source.first_batch()
-    leaves = [] if first is None else [leaf for leaf in tf.nest.flatten(first) if len(getattr(leaf, "shape", ())) > 0]
-    if not leaves:
-        raise DataTooSmallError(f"the data has no batch; batches of {batch_size} images are needed", batch_size - 1)
-    found = int(leaves[0].shape[0])
+    found = None if first is None else _images_in(first)
+    if found is None:
+        raise DataTooSmallError(f"the data has no batch; batches of {batch_size} images are needed", None)
     complaint = f"the data's first batch has {found} images, the case declares {batch_size}"
     if found < batch_size:
         raise DataTooSmallError(f"{complaint}: the data set is smaller than a batch", found)
@@ -70,20 +72,33 @@ def open_source(data: Any, batch_size: int) -> tuple[Source, Any]:
     return source, first
 
 
+def _images_in(batch: Any) -> int | None:
+    """Return the length of the first array in a batch; `None` without any."""
+    lengths = (leaf.shape[0] for leaf in tf.nest.flatten(batch) if len(getattr(leaf, "shape", ())) > 0)
+    return next(map(int, lengths), None)
+
+
 def _source(data: Any, batch_size: int) -> Source:
     if isinstance(data, tf.data.Dataset):
         return _DatasetSource(data, batch_size)
     if isinstance(data, keras.utils.PyDataset):
         return _PyDatasetSource(data, batch_size)
+    if _is_list_of_batches(data):
+        return _IterableSource(data, batch_size)
     if _is_arrays(data):
         source = _DatasetSource(_array_dataset(data, batch_size), batch_size)
         source.most_images = int(tf.nest.flatten(data)[0].shape[0])
         return source
     if hasattr(data, "__iter__"):
-        return _IterableSource(data)
+        return _IterableSource(data, batch_size)
     raise GuardError(
         f"the data is a {type(data).__name__}; allowed is what `model.fit` takes: tf.data.Dataset, PyDataset, arrays"
     )
+
+
+def _is_list_of_batches(data: Any) -> bool:
+    """Return whether this is no `[x, y]`: batches are tuples, lists or dicts themselves."""
+    return isinstance(data, list) and bool(data) and isinstance(data[0], (tuple, list, dict))
 
 
 def _is_arrays(data: Any) -> bool:
@@ -105,8 +120,7 @@ class _DatasetSource:
         self._first = next(iter(dataset), None)
         leaves = tf.nest.flatten(dataset.element_spec)
         batches = int(dataset.cardinality())
-        rest = batch_size - 1 if leaves[0].shape.rank and leaves[0].shape[0] is not None else 0
-        self.most_images = batches * batch_size + rest if batches >= 0 else None
+        self.most_images = batches * batch_size if batches >= 0 else None
         if leaves[0].shape.rank and leaves[0].shape[0] is None:
             dataset = dataset.filter(lambda *parts: tf.shape(tf.nest.flatten(parts)[0])[0] == batch_size)
         self._full = dataset.repeat()
@@ -119,6 +133,8 @@ class _DatasetSource:
 
     def batches(self) -> Iterator[Any]:
         return iter(self._full)
+
+    fit_batches = batches
 
     def cached(self) -> dict[str, Any]:
         specification = self._full.element_spec
@@ -140,9 +156,10 @@ class _PyDatasetSource:
     is_single_use = False
 
     def __init__(self, dataset: Any, batch_size: int) -> None:
-        self.most_images = None if dataset.num_batches is None else dataset.num_batches * batch_size
-        self._first = dataset[0] if dataset.num_batches != 0 else None
-        self._full = _FullBatches(dataset, batch_size)
+        self._count = count = dataset.num_batches
+        self.most_images = None if count is None else count * batch_size
+        self._first = dataset[0] if count != 0 else None
+        self._full = _FullBatches(dataset, count, batch_size) if count else dataset
 
     def first_batch(self) -> Any:
         return self._first
@@ -151,28 +168,44 @@ class _PyDatasetSource:
         return {"x": self._full, "epochs": _ENDLESS}
 
     def batches(self) -> Iterator[Any]:
-        return (self._full[index % len(self._full)] for index in itertools.count())
+        for index in itertools.count():
+            yield self._full[index if self._count is None else index % self._full.num_batches]
+
+    def fit_batches(self) -> Iterator[Any]:
+        from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter  # what `fit` makes of it
+
+        adapter = PyDatasetAdapter(self._full, shuffle=True)
+        while True:
+            adapter.on_epoch_begin()
+            try:
+                yield from adapter.get_tf_dataset()
+            finally:
+                adapter.on_epoch_end()
 
     def cached(self) -> dict[str, Any]:
         return {"x": _OneBatch(self._first), "epochs": 1}
 
 
 class _FullBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
-    def __init__(self, dataset: Any, batch_size: int) -> None:
+    def __init__(self, dataset: Any, count: int, batch_size: int) -> None:
         super().__init__(
             workers=dataset.workers,
             use_multiprocessing=dataset.use_multiprocessing,
             max_queue_size=dataset.max_queue_size,
         )
         self._dataset = dataset
-        last = tf.nest.flatten(dataset[len(dataset) - 1])[0]
-        self._length = max(1, len(dataset) - (int(last.shape[0]) < batch_size))
+        last = _images_in(dataset[count - 1]) or 0
+        self._count = max(1, count - (last < batch_size))
 
-    def __len__(self) -> int:
-        return self._length
+    @property
+    def num_batches(self) -> int:
+        return self._count
 
     def __getitem__(self, index: int) -> Any:
         return self._dataset[index]
+
+    def on_epoch_begin(self) -> None:
+        self._dataset.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
         self._dataset.on_epoch_end()
@@ -183,7 +216,8 @@ class _OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no ty
         super().__init__()
         self._batch = batch
 
-    def __len__(self) -> int:
+    @property
+    def num_batches(self) -> int:
         return _ENDLESS
 
     def __getitem__(self, index: int) -> Any:
@@ -195,8 +229,9 @@ class _IterableSource:
 
     most_images: int | None = None
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, batch_size: int) -> None:
         self._data = data
+        self._batch_size = batch_size
         self.is_single_use = iter(data) is data
 
     def first_batch(self) -> Any:
@@ -208,14 +243,19 @@ class _IterableSource:
 
     def fit_arguments(self) -> dict[str, Any]:
         if self.is_single_use:
-            return {"x": (batch for batch in self._data), "steps_per_epoch": _ENDLESS}
+            return {"x": self.batches(), "steps_per_epoch": _ENDLESS}
         return {"x": self._data, "epochs": _ENDLESS}
 
     def batches(self) -> Iterator[Any]:
         while True:
-            yield from self._data
+            yield from filter(self._is_full, self._data)
             if self.is_single_use:
                 return
+
+    fit_batches = batches
+
+    def _is_full(self, batch: Any) -> bool:
+        return _images_in(batch) == self._batch_size
 
     def cached(self) -> None:
         return None

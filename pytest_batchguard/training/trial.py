@@ -11,6 +11,7 @@ import keras
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.training.ending import StopAfter
+from pytest_batchguard.training.fingerprint import own_optimizer
 from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import open_source
 from pytest_batchguard.training.validation import evaluate
@@ -27,7 +28,7 @@ def train(
         validation_data: The same, or `None`.
         callbacks: The project's own.
         plan: What to do.
-        parent: Takes the message `trial`, with steps, images, learning rate and figures, or why there are none.
+        parent: Takes the message `trial`, with steps, images and figures, or why there are none.
 
     Raises:
         GuardError: The model is not compiled, or the data has no batch of the size.
@@ -37,7 +38,7 @@ def train(
     if validation_data is None:
         parent.send({"kind": "trial", "why_not": "the guard passes no validation_data to train()"})
     else:
-        scale_learning_rate(model.optimizer, plan.learning_rate_factor)
+        scale_learning_rate(own_optimizer(model), plan.learning_rate_factor)
         steps = max(1, round(plan.trial_images / plan.case.batch_size))
         stop = StopAfter(steps, parent)
         model.fit(**source.fit_arguments(), verbose=0, callbacks=[*callbacks, stop])
@@ -56,10 +57,12 @@ def train(
 
 
 def scale_learning_rate(optimizer: Any, factor: float) -> None:
-    """Multiply an optimizer's learning rate, or what its schedule yields, by a factor."""
-    schedule = optimizer._learning_rate  # noqa: SLF001 -- the public property yields the schedule's current value
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        optimizer.learning_rate = _Scaled(schedule, factor)
+    """Multiply an optimizer's learning rate, or what its schedule or function yields, by a factor."""
+    rate = optimizer._learning_rate  # noqa: SLF001 -- the public property yields the schedule's current value
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        optimizer.learning_rate = _Scaled(rate, factor)
+    elif callable(rate):
+        optimizer.learning_rate = lambda: rate() * factor
     else:
         optimizer.learning_rate = float(optimizer.learning_rate) * factor
 

@@ -10,21 +10,39 @@ import tensorflow as tf
 _STEPS_OF_ENDLESS_DATA = 20
 
 
-def evaluate(model: Any, validation_data: Any, batch_size: int, steps: int | None = None) -> dict[str, float]:
-    """Return loss and metrics by name.
+def evaluate(model: Any, validation_data: Any, batch_size: int, most_steps: int | None = None) -> dict[str, float]:
+    """Return loss and metrics by name, those that are one number.
 
     Args:
         model: A compiled Keras model.
         validation_data: A dataset, or arrays as `(x, y)` or `(x, y, sample_weight)`.
         batch_size: Of the batches that arrays are cut into.
-        steps: Batches to take; all there are where it is `None`, and 20 where they have no end.
+        most_steps: Batches to take at the most; all there are where it is `None`, and 20 where they say that they have
+            no end.
     """
-    is_tuple = isinstance(validation_data, tuple)
+    is_arrays = isinstance(validation_data, (tuple, list))
     x, y, sample_weight = (
-        keras.utils.unpack_x_y_sample_weight(validation_data) if is_tuple else (validation_data, None, None)
+        keras.utils.unpack_x_y_sample_weight(validation_data) if is_arrays else (validation_data, None, None)
     )
     sizes = {} if y is None else {"batch_size": batch_size}
-    if steps is None and isinstance(x, tf.data.Dataset) and int(x.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        steps = _STEPS_OF_ENDLESS_DATA
-    figures = model.evaluate(x, y, sample_weight=sample_weight, steps=steps, verbose=0, return_dict=True, **sizes)
-    return {name: float(figure) for name, figure in figures.items()}
+    if most_steps is None and _is_endless(x):
+        most_steps = _STEPS_OF_ENDLESS_DATA
+    stop = [] if most_steps is None else [_StopAfter(most_steps)]  # Keras's own `steps` warns where there are fewer
+    figures = model.evaluate(x, y, sample_weight=sample_weight, callbacks=stop, verbose=0, return_dict=True, **sizes)
+    return {name: float(figure) for name, figure in figures.items() if not getattr(figure, "shape", ())}
+
+
+def _is_endless(data: Any) -> bool:
+    if isinstance(data, tf.data.Dataset):
+        return bool(data.cardinality() == tf.data.INFINITE_CARDINALITY)
+    return isinstance(data, keras.utils.PyDataset) and data.num_batches is None
+
+
+class _StopAfter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 -- Keras's signature
+        if batch + 1 >= self._steps:
+            self.model.stop_evaluating = True

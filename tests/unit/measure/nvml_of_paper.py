@@ -18,7 +18,8 @@ class Card:
     slices: "tuple[Card | None, ...]" = ()
     mig: "bool | None" = None
     """On, off, or `None` where the card knows no MIG."""
-    processes: "tuple[tuple[int, int | None], ...]" = ()
+    processes: "tuple[tuple[int, int | None], ...] | None" = ()
+    """Numbers and memory, or `None` where the driver does not list them."""
     throttle_reasons: "int | None" = 0
     """NVML's bits, or `None` where the card does not say."""
 
@@ -78,6 +79,8 @@ class PaperNvml:
         return handle.slices[index]
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
+        if handle.processes is None:
+            raise NVMLError
         return [SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in handle.processes]
 
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):  # noqa: N802

@@ -1,5 +1,8 @@
 """Who else used the processor, as shares of all cores' time."""
 
+import subprocess
+import sys
+
 import pytest
 
 from pytest_batchguard.core.figures import Contention
@@ -38,6 +41,14 @@ def test_system_is_read():
     assert 0 < first.own < second.own
     assert 0 < first.total < second.total
     assert 0 < first.idle <= second.idle
+
+
+def test_work_of_a_descendant_that_has_ended_stays_the_own():
+    with subprocess.Popen([sys.executable, "-c", "input(); sum(range(10**7))"], stdin=subprocess.PIPE) as descendant:
+        clock = CpuClock()
+        begin = clock.read()
+        descendant.communicate(b"\n")
+    assert clock.read().own > begin.own + 0.02
 
 
 def test_own_work_is_not_held_against_others():

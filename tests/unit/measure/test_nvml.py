@@ -110,6 +110,11 @@ def test_memory_of_a_process_that_nvml_does_not_tell_is_unknown_and_not_zero():
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10) == GpuUse(None, 7 * GIB, 0)
 
 
+def test_driver_that_lists_no_processes_leaves_them_unknown():
+    card = Card("Tesla T4", "GPU-e", processes=None)
+    assert gpu_use(PaperNvml(card), "GPU-e", pid=10) == GpuUse(None, 7 * GIB, None)
+
+
 def test_process_that_nvml_knows_by_another_number_is_not_taken_for_a_stranger():
     card = Card("Tesla T4", "GPU-e", processes=((10, GIB),))
     assert gpu_use(PaperNvml(card), "GPU-e", pid=99) == GpuUse(None, 7 * GIB, None)

@@ -1,0 +1,180 @@
+"""What Keras takes besides the usual, a guard takes too: whatever `fit` and `evaluate` accept is trained and judged."""
+
+from __future__ import annotations
+
+import pytest
+
+GUARDS = """
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+
+guard = pytest.mark.batchguard(4, 8)
+
+class Photos(keras.utils.PyDataset):
+    def __init__(self, guard, count=3, **settings):
+        super().__init__(**settings)
+        self.batch = tiny.photos(guard)
+        self.count = count
+        self.begun = 0
+
+    @property
+    def num_batches(self):
+        return self.count
+
+    def __getitem__(self, index):
+        assert self.count is None or index < self.count
+        return self.batch
+
+    def on_epoch_begin(self):
+        self.begun += 1
+
+@guard
+def test_many_steps_at_once(batchguard):
+    model = tiny.network(batchguard, steps_per_execution=32)
+    measurement = batchguard.train(model, tiny.photos(batchguard))
+    assert len(measurement.loss.curve) == 6
+    assert measurement.loss.decrease > 0
+
+@guard
+def test_metric_for_each_class_and_validation_of_one_batch(batchguard, recwarn):
+    x, y = tiny.photos(batchguard)
+    y = np.eye(3, dtype="float32")[y]
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model = tiny.network(batchguard, loss=loss, metrics=[keras.metrics.F1Score()])
+    batchguard.train(model, (x, y), validation_data=[x, y])
+    assert not [each for each in recwarn if "ran out of data" in str(each.message)]
+
+@guard
+def test_early_stopping(batchguard):
+    stopping = keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
+    measurement = batchguard.train(tiny.network(batchguard), Photos(batchguard), callbacks=[stopping])
+    assert measurement.steps >= batchguard.steps
+
+@guard
+def test_end_at_a_loss_that_is_no_number(batchguard):
+    model = tiny.network(batchguard, loss=lambda y, logits: keras.ops.mean(logits) * np.nan)
+    batchguard.train(model, tiny.photos(batchguard), callbacks=[keras.callbacks.TerminateOnNaN()])
+
+@guard
+def test_learning_rate_schedule(batchguard):
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.05, 10, 0.9)
+    model = tiny.network(batchguard, optimizer=keras.optimizers.SGD(schedule))
+    assert batchguard.train(model, tiny.photos(batchguard)).model.learning_rate is None
+
+@guard
+def test_mixed_precision(batchguard):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, dtype="float32")])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    measurement = batchguard.train(model, tiny.photos(batchguard))
+    assert measurement.model.optimizer == "Adam"
+    assert measurement.model.learning_rate == 0.001
+
+@guard
+def test_py_dataset_that_has_no_length(batchguard):
+    photos = Photos(batchguard)
+    measurement = batchguard.train(tiny.network(batchguard), photos)
+    assert photos.begun > 1
+    assert measurement.data_images == 12
+
+@guard
+def test_py_dataset_with_workers(batchguard):
+    measurement = batchguard.train(tiny.network(batchguard), Photos(batchguard, workers=2))
+    assert measurement.breakdown.pipeline_seconds > 0
+
+@guard
+def test_py_dataset_without_end(batchguard):
+    photos = Photos(batchguard, count=None)
+    measurement = batchguard.train(tiny.network(batchguard), photos, validation_data=photos)
+    assert measurement.data_images is None
+    assert measurement.breakdown.pipeline_seconds > 0
+
+@guard
+def test_py_dataset_that_is_empty(batchguard):
+    batchguard.train(tiny.network(batchguard), Photos(batchguard, count=0))
+
+@guard
+def test_callback_that_asks_for_the_epochs(batchguard):
+    class Asking(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            assert epoch < self.params["epochs"]
+
+    batchguard.train(tiny.network(batchguard), tiny.photos(batchguard), callbacks=[Asking()])
+
+class Reporting(keras.Model):
+    \"\"\"Reports the mean of its losses so far as its loss, as Keras's own examples do.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.weight = self.add_weight(shape=(), initializer="zeros")
+        self.tracker = keras.metrics.Mean(name="total_loss")
+
+    def call(self, x):
+        return x
+
+    def train_step(self, data):
+        loss = 8.0 - self.weight
+        self.weight.assign_add(1.0)
+        self.tracker.update_state(loss)
+        return {"loss": self.tracker.result()}
+
+@pytest.mark.batchguard(4, 8, min_loss_decrease=-1e9)
+def test_running_mean_by_another_name(batchguard):
+    model = Reporting()
+    model.compile("sgd")
+    measurement = batchguard.train(model, tiny.photos(batchguard))
+    assert measurement.loss.curve == pytest.approx([8.0, 7.0, 6.0, 5.0, 4.0, 3.0])
+
+@guard
+def test_hand_written_step_on_a_list_of_batches(batchguard):
+    weight = tf.Variable(2.0)
+    sizes = set()
+
+    def step(batch):
+        x, _ = batch
+        sizes.add(len(x))
+        weight.assign_sub(0.01)
+        return weight * 1.0
+
+    x, y = tiny.photos(batchguard)
+    batchguard.train_step(step, [(x, y), (x, y), (x[:1], y[:1])])
+    assert sizes == {4}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(new_project):
+    return new_project(test_keras=GUARDS).run("--batchguard", "-rA", "--tb=short")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "many_steps_at_once",
+        "metric_for_each_class_and_validation_of_one_batch",
+        "early_stopping",
+        "learning_rate_schedule",
+        "mixed_precision",
+        "py_dataset_that_has_no_length",
+        "py_dataset_with_workers",
+        "py_dataset_without_end",
+        "callback_that_asks_for_the_epochs",
+        "running_mean_by_another_name",
+        "hand_written_step_on_a_list_of_batches",
+    ],
+)
+def test_guard_trains(run, name):
+    case = f"test_{name}[b4-8x8]"
+    assert f"PASSED test_keras.py::{case}" in run.stdout.lines
+    assert run.figures_of(case)["judgement"]["verdict"] == "no-baseline"
+
+
+def test_loss_that_is_no_number_is_unhealthy_although_a_callback_would_end_the_training(run):
+    assert run.figures_of("test_end_at_a_loss_that_is_no_number[b4-8x8]")["judgement"]["verdict"] == "unhealthy"
+
+
+def test_empty_py_dataset_is_told(run):
+    run.stdout.fnmatch_lines(["*the data has no batch; batches of 4 images are needed*"])
