@@ -59,6 +59,12 @@ class Launcher(Protocol):
         """End whatever the launcher itself keeps running."""
 
 
+_SERVER = (
+    f"import sys; sys.path[:] = sys.argv.pop(1).split({os.pathsep!r}); "
+    "from pytest_batchguard.isolation.server import main; main()"
+)
+
+
 class ForkLauncher:
     """Forks each job from a server with the heavy modules imported.
 
@@ -146,9 +152,9 @@ class ForkLauncher:
         self._inbox = messages.Inbox(self._control)
         self._codes: dict[int, int] = {}
         self._ready = False
-        command = [sys.executable, "-m", "pytest_batchguard.isolation.server", str(theirs.fileno()), *self._preload]
-        environment = {**os.environ, **self._environment}
-        environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in self._module_path)
+        module_path = os.pathsep.join(path or str(Path.cwd()) for path in self._module_path)
+        # No PYTHONPATH: whatever interpreter a test starts would inherit it.
+        command = [sys.executable, "-c", _SERVER, module_path, str(theirs.fileno()), *self._preload]
         with theirs, open(self._output_path, "ab") as output:  # noqa: PTH123 -- a job's paths are texts
             self._process = subprocess.Popen(  # noqa: S603 -- this interpreter, this package
                 command,
@@ -156,7 +162,7 @@ class ForkLauncher:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env={**os.environ, **self._environment},
                 start_new_session=True,  # a Ctrl-C is the parent's to handle
             )
 

@@ -1,6 +1,6 @@
 """The fork server: a process with the heavy modules imported and nothing started, of which children are forked.
 
-Run as `python -m pytest_batchguard.isolation.server FD MODULE…`, where FD is a stream socket to the parent:
+Its arguments are FD MODULE…, where FD is a stream socket to the parent:
 
 * the server imports each MODULE and sends `ready`, or `unusable` with the reason;
 * the parent sends a job, pickled, with the descriptor of the child's private channel; the server forks, puts the
@@ -122,7 +122,3 @@ class Server:
     def _tell(self, message: dict[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):  # the parent has gone; the next read of the socket ends the loop
             self._control.sendall(messages.encode(message))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ plugins are the same; what would write a second time (JUnit, reports, the cache)
 from __future__ import annotations
 
 import gc
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ ACTIVE = pytest.StashKey[tuple[Plan, Parent]]()
 
 _WRITES_ELSEWHERE = ("xmlpath", "report_log", "htmlpath", "json_report_file", "allure_report_dir")
 _SELECTS_TESTS = {"keyword": "", "markexpr": "", "deselect": None, "lf": False, "failedfirst": False, "newfirst": False}
+_INTERFERES = {"log_file": os.devnull, "randomly_reset_seed": False}
+"""Would empty the parent's log; would seed anew after the fixture has (pytest-randomly)."""
+
 _REMEMBERS = ("lfplugin", "nfplugin", "stepwiseplugin")
 
 
@@ -67,7 +71,7 @@ def run_case(assignment: Assignment, link: Any) -> None:
 def list_cases(assignment: Assignment, link: Any) -> None:
     """Send the node id of every case that the parent's arguments select; the entry of a job."""
     lister = CaseLister(link.send)
-    code = pytest.main([*assignment.arguments, "--collect-only"], plugins=[lister])
+    code = pytest.main(["--collect-only", *assignment.arguments], plugins=[lister])
     link.send({"kind": "session", "exit_code": int(code), "started": lister.started})
 
 
@@ -87,10 +91,14 @@ class CaseLister:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int | None:
-        """Keep the terminal for the parent, and leave out the files that there are not."""
+        """Keep the terminal for the parent, and leave out the files that there are not.
+
+        Files are read whole: pytest lists nothing where it misses one of the tests that are named.
+        """
         self.started = True
         config.pluginmanager.unregister(name="terminal")
-        config.args = [each for each in config.args if _exists(each, config)]
+        files = dict.fromkeys(argument.partition("::")[0] for argument in config.args)
+        config.args = [file for file in files if _exists(file, config)]
         return None if config.args else pytest.ExitCode.NO_TESTS_COLLECTED
 
     @pytest.hookimpl(trylast=True)
@@ -105,8 +113,8 @@ class CaseLister:
             self._send({"kind": "collection-error", "nodeid": report.nodeid, "text": report.longreprtext})
 
 
-def _exists(argument: str, config: pytest.Config) -> bool:
-    return (config.invocation_params.dir / argument.partition("::")[0]).exists() or config.option.pyargs
+def _exists(file: str, config: pytest.Config) -> bool:
+    return (config.invocation_params.dir / file).exists() or config.option.pyargs
 
 
 class ChildPlugin:
@@ -136,7 +144,7 @@ class ChildPlugin:
         for name in _WRITES_ELSEWHERE:
             if getattr(option, name, None) is not None:
                 setattr(option, name, None)
-        for name, nothing in _SELECTS_TESTS.items():
+        for name, nothing in {**_SELECTS_TESTS, **_INTERFERES}.items():
             setattr(option, name, nothing)
         option.basetemp = self._assignment.temporary_directory
         config.args = [self._assignment.target]
@@ -151,8 +159,11 @@ class ChildPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the one item."""
-        items[:] = [item for item in items if item.nodeid == self._assignment.node_id]
+        """Keep the one item, by the name that the parent has for it: a path outside the rootdir has another here."""
+        node_id = self._assignment.node_id
+        items[:] = [item for item in items if item.nodeid.partition("::")[2] == node_id.partition("::")[2]]
+        for item in items:
+            item._nodeid = node_id  # type: ignore[attr-defined]  # noqa: SLF001 -- pytest has no way to rename it
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send why the item could not be collected."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from pytest_batchguard.plugin.place import imported_from
 
 
 def hashes(config: pytest.Config) -> dict[str, str]:
-    """Return a hash of each of the project's modules that this process has imported, and of its ini file, by path."""
+    """Return a hash of each of the project's modules that this process has imported, and of its ini file.
+
+    They are named by their path from the rootdir.
+    """
     files = set(imported_from(str(config.rootpath)).values())
     if config.inipath is not None:
         files.add(str(config.inipath))
-    return {str(Path(file).relative_to(config.rootpath)): hash_of(Path(file)) for file in sorted(files)}
+    return {os.path.relpath(file, config.rootpath): hash_of(Path(file)) for file in sorted(files)}
 
 
 def is_unchanged(root: Path, known: Mapping[str, str]) -> bool:

@@ -59,6 +59,12 @@ def _count(smallest: int) -> Callable[[str], int]:
     return read
 
 
+def _text(text: str) -> str:
+    if not text:
+        raise ConfigurationError("found nothing, allowed: a text")
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -86,7 +92,9 @@ OPTIONS = (
     Option("batchguard_update", _switch, False, None, "the same, and record what was measured as the new baselines"),
     Option("batchguard_update_new", _switch, False, None, "the same, and record the cases that have no baseline"),
     Option("batchguard_prune", _switch, False, None, "after a green run, drop baselines whose case no longer exists"),
-    Option("batchguard_against", str, None, "REF", "compare with this commit, trained in turn, and with no baselines"),
+    Option(
+        "batchguard_against", _text, None, "REF", "compare with this commit, trained in turn, and with no baselines"
+    ),
     Option("batchguard_tune", _switch, False, None, "find what fits, what is fast, what learns, at each image size"),
     Option("batchguard_tune_multiple", _count(1), 1, "N", "tune over multiples of N; tensor cores like 8"),
     Option(
@@ -97,12 +105,12 @@ OPTIONS = (
         "time for the trainings that are validated, about",
     ),
     Option("batchguard_tune_fresh", _switch, False, None, "tune from nothing, leaving aside what an earlier run found"),
-    Option("batchguard_baselines", str, "batchguard-baselines", "DIR", "folder of the baselines, from the rootdir"),
+    Option("batchguard_baselines", _text, "batchguard-baselines", "DIR", "folder of the baselines, from the rootdir"),
     Option("batchguard_device", str, "auto", "DEVICE", "auto, cpu, gpu or gpu:N"),
     Option("batchguard_require_gpu", _switch, False, None, "stop unless there is a GPU to train on"),
     Option("batchguard_memory_budget", str, None, "SIZE", "memory a case may use: 12GB, 16GiB or 80%%"),
     Option("batchguard_strict", _switch, False, None, "fail cases without a baseline and inconclusive ones"),
-    Option("batchguard_json", str, None, "FILE", "write every figure and verdict to FILE"),
+    Option("batchguard_json", _text, None, "FILE", "write every figure and verdict to FILE"),
     Option("batchguard_steps", _count(4), 20, "N", "training steps to measure"),
     Option("batchguard_warmup", _count(1), 5, "N", "training steps before"),
     Option("batchguard_seed", _count(0), 0, "N", "seed of Python, NumPy and TensorFlow"),

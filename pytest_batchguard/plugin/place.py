@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,8 +35,9 @@ class Place:
         texts = list(map(str, arguments))
         if self.checkout is None:
             return texts
-        here, there = (str(folder) for folder in (self.checkout.repository, self.checkout.folder))
-        return [text.replace(here, there) for text in texts]
+        here = re.compile(rf"(?<![\w./-]){re.escape(str(self.checkout.repository))}(?=/|::|$)")
+        there = str(self.checkout.folder)
+        return [here.sub(lambda _: there, text) for text in texts]
 
     def module_path(self, folders: Iterable[str]) -> tuple[str, ...]:
         """Return `sys.path`, the project's own folders moved into this tree; the environment's packages stay."""
@@ -50,9 +52,13 @@ def imported_from(tree: str) -> dict[str, str]:
     found = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and Path(file).is_relative_to(tree) and not _is_installed(file) and not _is_ours(file):
+        if file and _lies_in(tree, file) and not _is_installed(file) and not _is_ours(file):
             found[name] = file
     return found
+
+
+def _lies_in(tree: str, file: str) -> bool:
+    return Path(file).is_relative_to(tree) or Path(file).resolve().is_relative_to(tree)
 
 
 def _is_ours(file: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
@@ -61,14 +62,33 @@ def verdict_reports(
 def with_session_teardown(
     item: pytest.Item, nextitem: pytest.Item | None, reports: list[pytest.TestReport]
 ) -> list[pytest.TestReport]:
-    """Tear down what earlier tests left set up in this session; return the reports with what went wrong in it."""
+    """Tear down what earlier tests left set up in this session; return the reports with what went wrong in it.
+
+    Args:
+        item: The case.
+        nextitem: The test that follows; `None` where everything is to be torn down.
+        reports: Of the case's own teardown.
+    """
     state = item.session._setupstate  # noqa: SLF001
     reraise = (KeyboardInterrupt, pytest.exit.Exception)
     call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown", reraise=reraise)
     if call.excinfo is None:
         return reports
-    kept = [report for report in reports if report.when != "teardown" or report.failed]
+    kept = [report for report in reports if report.failed]
     return [*kept, pytest.TestReport.from_item_and_call(item, call)]
+
+
+def reports_of(item: pytest.Item, work: Callable[[], list[pytest.TestReport]]) -> list[pytest.TestReport]:
+    """Return the reports that `work` returns; what it raises fails the item alone, as an error in a test would.
+
+    Another plugin may raise into it, such as one that ends tests which take too long.
+    """
+    found: list[pytest.TestReport] = []
+    reraise = (KeyboardInterrupt, pytest.exit.Exception)
+    call = pytest.CallInfo.from_call(lambda: found.extend(work()), when="call", reraise=reraise)
+    if call.excinfo is None:
+        return found
+    return [pytest.TestReport.from_item_and_call(item, call), _empty_report(item, "teardown")]
 
 
 def has_failed(report: pytest.TestReport) -> bool:

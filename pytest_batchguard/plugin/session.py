@@ -17,7 +17,7 @@ from pytest_batchguard.plugin.guarding import CaseGuarding
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import unittest_report, verdict_reports, with_session_teardown
+from pytest_batchguard.plugin.reports import reports_of, unittest_report, verdict_reports, with_session_teardown
 from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import json_file, terminal
@@ -125,7 +125,13 @@ class GuardSession:
         if item.get_closest_marker("batchguard") is None:
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in with_session_teardown(item, nextitem, self._guard(item, nextitem)):
+        reports = reports_of(item, partial(self._guard, item, nextitem))
+        for report in reports:
+            if report.when != "teardown":
+                item.ihook.pytest_runtest_logreport(report=report)
+        ends = item.session.shouldfail or item.session.shouldstop  # as a failure with `-x` has it
+        own = [report for report in reports if report.when == "teardown"]
+        for report in with_session_teardown(item, None if ends else nextitem, own):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -158,11 +164,13 @@ class GuardSession:
             terminalreporter.write_line(line)
 
     def pytest_unconfigure(self) -> None:
-        """End the process servers."""
-        if self._runner is not None:
-            self._runner.close()
-        if self._checkout is not None:
-            self._checkout.remove()
+        """End the process servers, and remove the base's tree."""
+        try:
+            if self._runner is not None:
+                self._runner.close()
+        finally:
+            if self._checkout is not None:
+                self._checkout.remove()
 
     def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         callspec = getattr(item, "callspec", None)
@@ -238,7 +246,8 @@ class GuardSession:
     def _uncompared_lines(self, file: str, width: int) -> list[str]:
         if self._against is None:
             return terminal.without_baseline_lines(self._results, file)
-        gone = sorted(self._against.cases - self._existing)
+        names_cases = any("::" in argument for argument in self._config.args)
+        gone = [] if names_cases else sorted(self._against.cases - self._existing)
         return terminal.without_base_lines(self._results, gone, width)
 
     def _summary(self, width: int) -> list[str]:

@@ -20,7 +20,7 @@ from pytest_batchguard.plugin.markers import GuardOptions
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import plain_report, refusal_report, skip_report, unittest_report
+from pytest_batchguard.plugin.reports import plain_report, refusal_report, reports_of, skip_report, unittest_report
 from pytest_batchguard.plugin.runner import CaseRunner, StartBeside
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import picture, tuning_lines
@@ -78,7 +78,8 @@ class TuneSession:
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool:
         """Tune a guard; there are no other tests."""
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        item.ihook.pytest_runtest_logreport(report=self._tune(item))
+        for report in reports_of(item, lambda: [self._tune(item)]):
+            item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 

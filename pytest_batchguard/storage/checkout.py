@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +31,14 @@ class Checkout:
 
     def inside(self, path: Path) -> Path:
         """Return what stands in the checkout for a path of the project's; any other path as it is."""
-        return self.folder / path.relative_to(self.repository) if path.is_relative_to(self.repository) else path
+        for way in (path, path.resolve()):  # the repository itself is resolved
+            if way.is_relative_to(self.repository):
+                return self.folder / way.relative_to(self.repository)
+        return path
 
     def remove(self) -> None:
         """Remove the folder, and git's memory of it."""
-        _git(self.repository, "worktree", "remove", "--force", "--force", str(self.folder))
-        self.folder.parent.rmdir()
+        _remove(self.repository, self.folder)
 
 
 def check_out(reference: str, inside: Path) -> Checkout:
@@ -56,15 +61,27 @@ def check_out(reference: str, inside: Path) -> Checkout:
     try:
         _git(repository, "worktree", "add", "--detach", "--quiet", str(folder), commit)
     except ConfigurationError:
-        folder.parent.rmdir()
+        _remove(repository, folder)  # a hook that fails leaves the tree there
         raise
     return Checkout(reference, _git(repository, "rev-parse", "--short", commit), repository, folder)
 
 
+def _remove(repository: Path, folder: Path) -> None:
+    """Remove a worktree and the temporary folder that it is in, whatever else was written there."""
+    with suppress(ConfigurationError):
+        _git(repository, "worktree", "remove", "--force", "--force", str(folder))
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    _git(repository, "worktree", "prune")
+
+
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", *arguments]
+    # A hook of git's own, such as one that runs before a commit, is told of another index and another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, cwd=folder, capture_output=True, text=True, check=False, env=environment
+        )
     except OSError as error:
         raise ConfigurationError(f"git cannot be run: {error}") from error
     if done.returncode != 0:

@@ -13,8 +13,12 @@ _LOCK_SECONDS = 30
 
 
 def locked(path: Path) -> FileLock:
-    """Return the lock of `path`, which lies outside the project, so that no lock file is left there."""
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    """Return the lock of `path`, which lies outside the project, so that no lock file is left there.
+
+    Every user has one of his own: another's cannot be opened in a folder that all write to.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    name = hashlib.sha256(f"{user} {path.resolve()}".encode()).hexdigest()[:16]
     return FileLock(Path(tempfile.gettempdir()) / f"pytest-batchguard-{name}.lock", timeout=_LOCK_SECONDS)
 
 

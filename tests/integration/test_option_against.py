@@ -181,6 +181,19 @@ def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project
     assert summary.count("NOT COMPARED") == 1
 
 
+def test_test_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):
+    project = new_project(test_it=BASE, widths="UNITS = 50\n")
+    commit(project)
+    project.write({"test_it.py": HEAD})
+
+    run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged", "test_it.py::test_new")
+
+    assert run.figures_of("test_unchanged[b4-8x8]")["judgement"]["verdict"] == "passed"
+    summary = text_of(run.summary())
+    assert "NOT COMPARED: HEAD has no such case: test_new[b4-8x8]" in summary
+    assert summary.count("NOT COMPARED") == 1
+
+
 def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
     """As an editable installation does it: a name that leads into the tree under test wherever it is imported from."""
     project = new_project(test_it=BASE, widths="UNITS = 50\n")

@@ -36,6 +36,12 @@ WITH_VALUE = [
     ("batchguard_device", "gpu", "gpu is not there; NVIDIA's driver shows no GPU"),
     ("batchguard_device", "gpu:3", "gpu:3 is not there; NVIDIA's driver shows no GPU"),
 ]
+EMPTY = [
+    (key, "", "found nothing, allowed: a text")
+    for key in ("batchguard_against", "batchguard_baselines", "batchguard_json")
+]
+"""As a variable of CI's is where it is not set; in an ini file that is the same as not given."""
+
 SWITCHES = (
     "batchguard",
     "batchguard_update",
@@ -63,7 +69,7 @@ def assert_refused(pytester: pytest.Pytester, arguments: list[str], complaint: s
     assert [path.name for path in pytester.path.iterdir() if "batchguard" in path.name] == []
 
 
-@pytest.mark.parametrize(("key", "text", "complaint"), WITH_VALUE)
+@pytest.mark.parametrize(("key", "text", "complaint"), [*WITH_VALUE, *EMPTY])
 def test_bad_value_of_a_flag_is_refused(pytester, key, text, complaint):
     assert_refused(pytester, ["--batchguard-update", flag_of(key), text], f"{flag_of(key)}: {complaint}")
 

@@ -36,6 +36,65 @@ import pytest
 def test_guard(batchguard):
     raise LookupError("no such augmentation")
 """
+ENDS_WHAT_TAKES_LONG = """
+import signal
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    if item.config.pluginmanager.has_plugin("terminalreporter"):  # not in the case's own process
+        signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it takes too long"))
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+SEEDS_ANEW = """
+import random
+
+def pytest_addoption(parser):
+    parser.addoption("--no-reset", dest="randomly_reset_seed", action="store_false", default=True)
+
+def pytest_runtest_call(item):
+    if item.config.option.randomly_reset_seed:
+        random.seed(99)
+"""
+KNOWS_ITS_SEED = """
+import logging
+import random
+import pytest
+import tiny
+
+@pytest.mark.batchguard(4, 8, seed=7)
+def test_guard(batchguard):
+    logging.getLogger().warning("from the guard")
+    assert random.random() == random.Random(7).random()
+    tiny.train(batchguard)
+
+def test_plain():
+    logging.getLogger().warning("from the plain test")
+"""
+TEARS_DOWN = """
+import pathlib
+import pytest
+
+@pytest.fixture(scope="module")
+def thing():
+    yield
+    pathlib.Path("torn_down.txt").write_text("before the failure was the last word")
+    raise RuntimeError("teardown fails")
+
+def test_plain(thing):
+    pass
+
+@pytest.mark.batchguard(4, 8)
+def test_guard(batchguard):
+    raise LookupError("no such augmentation")
+
+def test_never_run(thing):
+    pass
+"""
 
 
 def pids_of(project):
@@ -93,3 +152,45 @@ def test_run_stops_at_as_many_failures_as_asked(project):
     assert run.outcomes() == {"failed": 2}
     assert len(run.figures["cases"]) == 2
     run.stdout.fnmatch_lines(["*stopping after 2 failures*"])
+
+
+def test_stopping_early_tears_down_before_the_run_ends(project):
+    project.write({"test_it.py": TEARS_DOWN})
+
+    run = project.run("--batchguard", "-x")
+
+    assert run.exit_code == pytest.ExitCode.TESTS_FAILED
+    assert run.outcomes() == {"passed": 1, "failed": 1, "errors": 1}
+    assert len(run.figures["cases"]) == 1
+    run.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_plugin_that_ends_what_takes_long_fails_that_case_alone(project):
+    project.write({"test_it.py": TELLS_ITS_PROCESS, "conftest.py": ENDS_WHAT_TAKES_LONG})
+
+    run = project.run("--batchguard")
+
+    assert run.exit_code == pytest.ExitCode.TESTS_FAILED
+    assert run.outcomes() == {"passed": 1, "failed": 1}
+    run.stdout.fnmatch_lines(["*it takes too long*"])
+    run.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_plugins_that_seed_or_write_a_log_do_not_interfere(project):
+    project.write({"test_it.py": KNOWS_ITS_SEED, "conftest.py": SEEDS_ANEW})
+    log = project.folder / "pytest.log"
+
+    run = project.run("--batchguard", f"--log-file={log}")
+
+    assert run.outcomes() == {"passed": 2}
+    assert "from the plain test" in log.read_text()
+    assert "\0" not in log.read_text()
+
+
+def test_tests_outside_of_the_rootdir_are_guarded(project):
+    project.write({"test_it.py": TELLS_ITS_PROCESS, "ci/other.ini": "[pytest]\npythonpath = ..\n"})
+
+    run = project.run("-c", "ci/other.ini", "--batchguard", "test_it.py")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    assert run.outcomes() == {"passed": 2}

@@ -37,7 +37,7 @@ class Poison:
 def only_server():
     """Return the one fork server that runs."""
     children = psutil.Process().children()
-    (server,) = [child for child in children if "pytest_batchguard.isolation.server" in child.cmdline()]
+    (server,) = [child for child in children if "isolation.server" in " ".join(child.cmdline())]
     return server
 
 
@@ -50,6 +50,12 @@ def kill(server):
 def test_modules_named_are_loaded_before_the_child_begins(new_fork_launcher, run):
     _, (message,) = run(new_fork_launcher(preload=("colorsys",)), entries.tell_loaded, ["colorsys", "wave"])
     assert message["modules"] == ["colorsys"]
+
+
+def test_programs_that_a_child_starts_inherit_no_module_path(new_fork_launcher, run, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/of/the/user")
+    _, (message,) = run(new_fork_launcher(), entries.tell_surroundings, ["PYTHONPATH"])
+    assert message["environment"] == {"PYTHONPATH": "/of/the/user"}
 
 
 def test_children_are_forked_from_one_server(fork_launcher):

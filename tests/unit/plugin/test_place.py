@@ -31,6 +31,24 @@ def test_arguments_that_name_the_project_move():
     assert BASE.arguments(given) == moved
 
 
+def test_arguments_that_only_look_like_the_project_stay():
+    given = ["--data=/mnt/home/me/project/data", "--cache=/home/me/project-cache", "/home/me/projects"]
+    assert BASE.arguments(given) == given
+    assert BASE.arguments(["/home/me/project"]) == ["/tmp/base/project"]
+    assert BASE.arguments(["/home/me/project::x"]) == ["/tmp/base/project::x"]
+
+
+def test_what_is_reached_through_a_link_is_the_projects_too(tmp_path, imported):
+    (tmp_path / "there" / "src").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    base = Place(Checkout("main", "1a2b3c4", tmp_path / "there", Path("/tmp/base/project")))
+    linked = tmp_path / "link" / "src"
+    imported(linked=str(linked / "linked.py"))
+
+    assert base.module_path([str(linked)]) == ("/tmp/base/project/src",)
+    assert list(imported_from(base.foreign_tree)) == ["linked"]
+
+
 def test_installed_packages_stay_although_they_lie_in_the_project():
     installed = ["/home/me/project/.venv/lib/python3.12/site-packages", f"{sys.prefix}/lib", ""]
     assert BASE.module_path(["/home/me/project/src", *installed]) == ("/tmp/base/project/src", *installed)

@@ -65,6 +65,33 @@ def test_removing_leaves_nothing_even_if_files_were_written(checkout, repository
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
+def test_removing_takes_what_was_written_beside_the_tree_along(checkout):
+    (checkout.folder.parent / "out").mkdir()
+    checkout.remove()
+    assert not checkout.folder.parent.exists()
+
+
+def test_hook_that_fails_leaves_nothing(repository, monkeypatch, tmp_path):
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with pytest.raises(ConfigurationError):
+        check_out("HEAD", repository)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_within_a_hook_of_gits_the_projects_index_stays_as_it_is(repository, monkeypatch):
+    git(repository, "add", ".")
+    staged = git(repository, "write-tree")
+    monkeypatch.setenv("GIT_INDEX_FILE", str(repository / ".git" / "index"))
+    monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
+    check_out("HEAD~1", repository / "package").remove()
+    assert git(repository, "write-tree") == staged
+
+
 @pytest.mark.parametrize("reference", ["no-such-branch", "", "--help", "HEAD:package"])
 def test_what_is_no_commit_is_refused_and_nothing_is_left(repository, reference, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
