@@ -10,7 +10,7 @@ from statistics import fmean, median
 from pytest_batchguard.core.figures import MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Check, Judgement, Limits, Measurement, Verdict
-from pytest_batchguard.core.noise import MOST_ATTEMPTS, middle, tolerated
+from pytest_batchguard.core.noise import MOST_ATTEMPTS, middle, of_usual_state, tolerated, usual_of
 from pytest_batchguard.core.quantities import NOISY_QUANTITIES
 
 FEWEST_TO_FAIL = 3
@@ -79,8 +79,12 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
     """
     if _stands(attempts) or len(attempts) == MOST_ATTEMPTS:
         return False
-    together = conclude(attempts, limits).judgement
-    return any(_is_open(check, len(attempts)) for check in together.checks)
+    together = conclude(attempts, limits)
+    paces = len(together.measurement.throughput.runs) if together.measurement.throughput else 0
+    return any(
+        _is_open(check, paces or 1 if check.quantity == "pace" else len(attempts))
+        for check in together.judgement.checks
+    )
 
 
 def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
@@ -90,21 +94,30 @@ def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
     """
     if _stands(attempts):
         return Conclusion(len(attempts) - 1, attempts[-1].measurement, attempts[-1].judgement)
-    place, measurement = taken_together([attempt.measurement for attempt in attempts])
+    accepted = attempts[-1].baseline
+    usual = accepted.throughput.handoff_seconds if accepted is not None and accepted.throughput else None
+    place, measurement = taken_together([attempt.measurement for attempt in attempts], usual)
     return Conclusion(place, measurement, judge(measurement, _accepted_together(attempts, place), limits))
 
 
-def taken_together(measurements: Sequence[Measurement]) -> tuple[int, Measurement]:
+def taken_together(measurements: Sequence[Measurement], usual_handoff: float | None = None) -> tuple[int, Measurement]:
     """Return the place of the measurement that is nearest to the middle pace, and that one with the figures of all.
 
     The peak is the smallest: the order of operations differs from process to process, and what the allocator wastes on
     the way is added to what the training needs. Images per second are the median, the pace is the middle of all; its
     interval reaches as far as theirs on average, divided by the square root of their number, since they are
-    independent.
+    independent. Where the machine woke threads slowly beside some of them, these do not count for the pace.
+
+    Args:
+        measurements: At least one.
+        usual_handoff: Seconds a wake-up when the baseline was recorded; `None` where that is not known.
     """
-    figures = [each.throughput for each in measurements if each.throughput is not None]
+    figures = of_usual_state([each.throughput for each in measurements if each.throughput is not None], usual_handoff)
     pace = middle([each.pace for each in figures]) if figures else 0.0
-    distances = [abs(math.log(each.throughput.pace / pace)) if each.throughput else math.inf for each in measurements]
+    distances = [
+        abs(math.log(each.throughput.pace / pace)) if each.throughput in figures and each.throughput else math.inf
+        for each in measurements
+    ]
     place = distances.index(min(distances))
     nearest = measurements[place]
     peak = _smallest_peak(each.memory for each in measurements)
@@ -148,6 +161,7 @@ def _throughput_together(
         pace_low=pace - below / shrink,
         pace_high=pace + above / shrink,
         images_per_second=median(each.images_per_second for each in figures),
+        handoff_seconds=usual_of(each.handoff_seconds for each in figures),
         runs=tuple(each.pace for each in figures),
     )
 

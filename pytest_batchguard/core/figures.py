@@ -62,7 +62,10 @@ class ThroughputFigures:
         step_seconds: Mean step time in each window.
         yardstick_seconds: Yardstick time beside each window.
         settled: Whether the warm-up had ended before the first window.
-        disturbances: The share of the processor that others had in each window or beside it, whichever was more.
+        disturbances: The share of the processor that others had in each window or beside it, whichever was more; more
+            yet where waking another thread took longer than usual, see `measure.throughput`.
+        handoff_seconds: What a thread took to wake one on another core, beside the windows that count; `None` where
+            that was not timed.
         contention: What else kept the processor busy in all the windows; `None` where it was not seen.
         thermally_limited: Whether the card slowed itself down for its temperature; `None` where it does not say.
         spread: (largest − smallest) ÷ median of the pace over the repeats, of a baseline.
@@ -81,6 +84,7 @@ class ThroughputFigures:
     yardstick_seconds: tuple[float, ...] = ()
     settled: bool = True
     disturbances: tuple[float, ...] = ()
+    handoff_seconds: float | None = None
     contention: Contention | None = None
     thermally_limited: bool | None = None
     spread: float | None = None

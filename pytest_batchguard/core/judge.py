@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
 from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
-from pytest_batchguard.core.noise import interval, tolerated
+from pytest_batchguard.core.noise import hands_over_slowly, interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
 
@@ -102,13 +102,17 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
 
 
 def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits) -> Check:
-    """Hold the pace against its limit: a breach must exclude that nothing changed, a pass twice the tolerance."""
+    """Hold the pace against its limit: a breach must exclude that nothing changed, a pass twice the tolerance.
+
+    Nor is it a breach where the machine wakes threads more slowly than it did when the baseline was recorded.
+    """
     allowance = tolerated(limits.throughput_tolerance, accepted)
     check = _against("pace", measured.pace, accepted.pace, allowance)
     low, high = interval(measured, accepted)
     breaches = check.verdict is Verdict.REGRESSED
     is_known = low > accepted.pace if breaches else high < accepted.pace * (1 + 2 * allowance)
-    verdict = check.verdict if is_known else Verdict.INCONCLUSIVE
+    is_comparable = not (breaches and hands_over_slowly(measured, accepted.handoff_seconds))
+    verdict = check.verdict if is_known and is_comparable else Verdict.INCONCLUSIVE
     return Check("pace", measured.pace, check.limit, verdict, accepted.pace, allowance, (low, high))
 
 
@@ -135,7 +139,7 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measuremen
     if verdict is Verdict.PASSED:
         return ""
     if verdict is Verdict.INCONCLUSIVE:
-        return _doubt(next(check for check in checks if check.verdict is verdict), measurement)
+        return _doubt(next(check for check in checks if check.verdict is verdict), measurement, baseline)
     if verdict is Verdict.NO_BASELINE:
         return "nothing was compared: this case has no baseline on this device"
     phrases = []
@@ -152,16 +156,30 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measuremen
     return "; ".join(filter(None, phrases))
 
 
-def _doubt(check: Check, measurement: Measurement) -> str:
+def _doubt(check: Check, measurement: Measurement, baseline: Baseline | None) -> str:
     """Return which pace is known too poorly, what was seen to disturb it, and what to do."""
     _, high = check.interval or (check.measured, check.measured)
     form = QUANTITIES["pace"].format
+    state = _other_state(measurement.throughput, baseline.throughput if baseline else None)
+    if check.measured > check.limit and state:
+        return f"pace {form(check.measured)} is beyond its limit, {form(check.limit)}, but {state}; run it again"
     reach = format_percent(high / check.measured - 1)
     known = f"pace {form(check.measured)} is known to ±{reach} only, the limit is {form(check.limit)}"
     disturbances = tuple(_disturbances(measurement))
     seen = [what for what, _ in disturbances] or ["nothing else was seen at work"]
     cures = dict.fromkeys(cure for _, cure in disturbances)
     return "; ".join((known, *seen, " and ".join(cures) or "run it again", "or set a larger throughput_tolerance"))
+
+
+def _other_state(measured: ThroughputFigures | None, accepted: ThroughputFigures | None) -> str:
+    """Return by what the machine shows to be in another state than when the baseline was recorded, if it does."""
+    took, takes = (figures.handoff_seconds if figures else None for figures in (accepted, measured))
+    if measured is None or took is None or takes is None or not hands_over_slowly(measured, took):
+        return ""
+    return (
+        f"the machine is in another state: waking a thread takes {format_seconds(takes)}, and took "
+        f"{format_seconds(took)} when the baseline was recorded"
+    )
 
 
 def _disturbances(measurement: Measurement) -> Iterator[tuple[str, str]]:
@@ -226,7 +244,7 @@ def _improvements(measurement: Measurement, baseline: Baseline | None, limits: L
     if measured and accepted and measured.yardstick == accepted.yardstick:
         allowance = tolerated(limits.throughput_tolerance, accepted)
         _, high = interval(measured, accepted)
-        if high < accepted.pace:
+        if high < accepted.pace and not hands_over_slowly(accepted, measured.handoff_seconds):
             pairs.append(("pace", measured.pace / accepted.pace, allowance))
     for label, ratio, allowance in pairs:
         if ratio < 1 - allowance:

@@ -7,9 +7,9 @@ that its baseline was made of and those that are judged, together with what is u
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, median
 
 from pytest_batchguard.core.figures import ThroughputFigures
 
@@ -24,6 +24,9 @@ USUAL_NOISE_WEIGHT = 2
 
 MARGIN = 2.33
 """Standard errors from a pace to either end of its interval: 1 % of all lie further to that side."""
+
+SLOW_HANDOFF = 0.15
+"""By how much longer waking another thread may take: from there on the machine is in another state."""
 
 _WINDOWS_MARGIN = 1.96
 """The same of the interval that the windows of one process give, beyond which lie 2.5 %."""
@@ -57,6 +60,34 @@ def interval(measured: ThroughputFigures, accepted: ThroughputFigures) -> tuple[
     error = noise * math.sqrt(1 / len(paces) + _variances(accepted))
     reach = math.exp(MARGIN * error)
     return measured.pace / reach, measured.pace * reach
+
+
+def hands_over_slowly(figures: ThroughputFigures, usual: float | None) -> bool:
+    """Return whether waking another thread took clearly longer than usual, in seconds; false where it is not known."""
+    handoff = figures.handoff_seconds
+    return handoff is not None and usual is not None and handoff > (1 + SLOW_HANDOFF) * usual
+
+
+def of_usual_state(
+    figures: Sequence[ThroughputFigures], usual: float | None = None, *, fewest: int = 1
+) -> list[ThroughputFigures]:
+    """Return the figures beside which threads woke one another as fast as usual, or all where these are too few.
+
+    Args:
+        figures: Of several processes.
+        usual: Seconds a wake-up; the least of the figures' own where it is `None`.
+        fewest: How many have to be left.
+    """
+    if usual is None:
+        usual = min((each.handoff_seconds for each in figures if each.handoff_seconds is not None), default=None)
+    kept = [each for each in figures if not hands_over_slowly(each, usual)]
+    return kept if len(kept) >= fewest else list(figures)
+
+
+def usual_of(handoffs: Iterable[float | None]) -> float | None:
+    """Return the median of those that are known."""
+    known = [each for each in handoffs if each is not None]
+    return median(known) if known else None
 
 
 def counted_in(measured: ThroughputFigures, base: ThroughputFigures) -> ThroughputFigures:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
-from pytest_batchguard.core.figures import INPUT_BOUND, Breakdown
+from pytest_batchguard.core.figures import INPUT_BOUND, Breakdown, ThroughputFigures
 from pytest_batchguard.core.model import Baseline, Limits, Measurement
-from pytest_batchguard.core.noise import middle
+from pytest_batchguard.core.noise import middle, of_usual_state, usual_of
 from pytest_batchguard.core.statistics import relative_spread
 from pytest_batchguard.core.units import format_bytes, format_percent
 
@@ -52,12 +52,13 @@ def combine(measurements: Sequence[Measurement]) -> Baseline:
     if throughput:
         mix = _mix(breakdown)
         paces = _paces(measurements, mix)
-        rates = [measurement.throughput.images_per_second for measurement in measurements if measurement.throughput]
+        figures = _throughputs(measurements)
         throughput = replace(
             throughput,
             mix=mix,
             pace=middle(paces),
-            images_per_second=median(rates),
+            images_per_second=median(each.images_per_second for each in figures),
+            handoff_seconds=usual_of(each.handoff_seconds for each in figures),
             spread=relative_spread(paces),
             runs=tuple(paces),
         )
@@ -65,7 +66,13 @@ def combine(measurements: Sequence[Measurement]) -> Baseline:
 
 
 def _paces(measurements: Sequence[Measurement], mix: float) -> list[float]:
-    return [measurement.throughput.pace_in(mix) for measurement in measurements if measurement.throughput]
+    return [figures.pace_in(mix) for figures in _throughputs(measurements)]
+
+
+def _throughputs(measurements: Sequence[Measurement]) -> list[ThroughputFigures]:
+    """Return what was taken in the machine's usual state, if that is most of it."""
+    figures = [measurement.throughput for measurement in measurements if measurement.throughput]
+    return of_usual_state(figures, fewest=len(figures) // 2 + 1)
 
 
 def _mix(breakdown: Breakdown | None) -> float:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from pytest_batchguard.core.figures import Contention, ThroughputFigures
+from pytest_batchguard.core.noise import SLOW_HANDOFF
 from pytest_batchguard.core.plan import ROUGH_TOLERANCE
 from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
@@ -132,6 +133,7 @@ class ThroughputMeter:
         """Return what the windows yielded; call it when `step_ended` has returned true."""
         judged = self._judged()
         pace, low, high = self._pace(judged)
+        handoffs = self._handoffs_beside()
         return ThroughputFigures(
             images_per_second=self.batch_size / median(self._windows[place] for place in judged),
             pace=pace,
@@ -145,6 +147,7 @@ class ThroughputMeter:
             yardstick_seconds=tuple(self._yardsticks_beside()),
             settled=has_settled(self._paces(range(len(self._windows)))),
             disturbances=tuple(self._disturbances()),
+            handoff_seconds=median(handoffs[place] for place in judged) if handoffs else None,
             contention=Contention(
                 fmean(each.others_share for each in self._contentions),
                 fmean(each.stolen_share for each in self._contentions),
@@ -183,8 +186,22 @@ class ThroughputMeter:
         return windows_that_count(self._disturbances(), self._fewest)
 
     def _disturbances(self) -> list[float]:
+        """Return how disturbed each window is, as a share of the processor.
+
+        A wake-up that takes `SLOW_HANDOFF` longer than in the quickest quarter of the windows is as much as `QUIET`.
+        """
         beside = pairwise(reading.disturbance for reading in self._readings)
-        return [max(own.share, *both) for own, both in zip(self._contentions, beside, strict=True)]
+        shares = [max(own.share, *both) for own, both in zip(self._contentions, beside, strict=True)]
+        handoffs = self._handoffs_beside()
+        if not handoffs:
+            return shares
+        usual = sorted(handoffs)[len(handoffs) // 4]
+        as_shares = (QUIET * (handoff / usual - 1) / SLOW_HANDOFF for handoff in handoffs)
+        return [max(both) for both in zip(shares, as_shares, strict=True)]
+
+    def _handoffs_beside(self) -> list[float]:
+        handoffs = [reading.handoff_seconds for reading in self._readings if reading.handoff_seconds is not None]
+        return _means(handoffs)
 
     def _yardsticks_beside(self) -> list[float]:
         """Return the yardstick beside each window: its two parts' geometric mean, weighed by the mix."""

@@ -48,11 +48,13 @@ class Reading:
         seconds: The mean time of one step.
         disturbance: The share of the processor that others had meanwhile.
         core_seconds: The mean time of the arithmetic on one core; `None` where another training is the yardstick.
+        handoff_seconds: The mean time that a thread took to wake one on another core; `None` where it was not timed.
     """
 
     seconds: float
     disturbance: float
     core_seconds: float | None = None
+    handoff_seconds: float | None = None
 
 
 class Yardstick(Protocol):
@@ -77,12 +79,14 @@ class OwnYardstick:
         compute_on_core: Does the arithmetic once and returns when its result is there.
         clock: Seconds, monotonic.
         read_cpu: Reads what the processor was used for.
+        hand_over: Returns the seconds that a thread takes to wake another; `None` where that is not timed.
     """
 
     compute: Callable[[], object]
     compute_on_core: Callable[[], object]
     clock: Callable[[], float]
     read_cpu: Callable[[], CpuTimes]
+    hand_over: Callable[[], float] | None = None
 
     def warm_up(self) -> None:
         """Run it until it is traced and its memory is there."""
@@ -101,7 +105,8 @@ class OwnYardstick:
         seconds = self._mean_seconds(self.compute, at_least)
         contention = cpu.contention_until(self.read_cpu())
         core_seconds = self._mean_seconds(self.compute_on_core, CORE_SHARE * at_least)
-        return Reading(seconds, contention.share if contention else 0.0, core_seconds)
+        handoff_seconds = self.hand_over() if self.hand_over is not None else None
+        return Reading(seconds, contention.share if contention else 0.0, core_seconds, handoff_seconds)
 
     def _mean_seconds(self, compute: Callable[[], object], at_least: float) -> float:
         begin = self.clock()
@@ -125,9 +130,13 @@ class YardstickBeside:
     def read(self, at_least: float = 0.0, steps: int = 0) -> Reading:
         """Time it; see `Yardstick`."""
         answer = self.ask({"kind": "yardstick", "at_least": at_least, "steps": steps})
-        core_seconds = answer.get("core_seconds")
         return Reading(
             float(answer["seconds"]),
             float(answer["disturbance"]),
-            None if core_seconds is None else float(core_seconds),
+            _float_or_none(answer.get("core_seconds")),
+            _float_or_none(answer.get("handoff_seconds")),
         )
+
+
+def _float_or_none(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -44,7 +44,7 @@ _NOT_STORED = {
 }
 _ABOVE_ZERO = {
     "memory": ("peak_bytes",),
-    "throughput": ("images_per_second", "pace", "runs"),
+    "throughput": ("images_per_second", "pace", "runs", "handoff_seconds"),
     "breakdown": ("pipeline_seconds", "model_seconds", "step_seconds"),
 }
 _WIDE = 1_000_000

@@ -13,6 +13,7 @@ import tensorflow as tf
 from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuClock
+from pytest_batchguard.measure.handoff import between_cores
 from pytest_batchguard.measure.yardstick import OwnYardstick
 from pytest_batchguard.training import runtime
 
@@ -46,6 +47,9 @@ def serve(plan: Plan, link: Any) -> None:
     """
     runtime.configure(plan)
     own = build(plan)
+    handoff = between_cores()
+    if handoff is not None:
+        own = dataclasses.replace(own, hand_over=handoff.seconds)
     runtime.remove_generated_code()
     message: dict[str, Any] = {"kind": "ready"}
     while True:

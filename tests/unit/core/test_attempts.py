@@ -216,6 +216,41 @@ def test_taken_together_is_the_one_nearest_to_the_middle_with_the_figures_of_all
     assert together.memory.peak_bytes == 100
 
 
+USUAL = baseline(throughput=throughput(2.0, runs=(2.0, 1.98, 2.02, 2.01, 1.99), handoff_seconds=1.0))
+"""The even baseline, recorded while a thread woke another in a second."""
+
+
+def woken(pace, handoff_seconds):
+    return measurement(throughput=throughput(pace, handoff_seconds=handoff_seconds))
+
+
+def test_paces_taken_while_threads_wake_slowly_do_not_count():
+    slow, usual = woken(3.0, 1.2), woken(2.05, 1.1)
+    assert goes_on(slow, accepted=USUAL)
+    reached = conclusion(slow, usual, accepted=USUAL)
+    assert reached.place == 1
+    assert reached.measurement.throughput == usual.throughput
+    assert reached.judgement.verdict is Verdict.PASSED
+
+
+def test_slow_pace_is_inconclusive_where_threads_wake_slowly_at_every_attempt():
+    slow = [woken(3.0, 1.2)] * MOST_ATTEMPTS
+    assert goes_on(*slow[:-1], accepted=USUAL)
+    reached = conclusion(*slow, accepted=USUAL)
+    assert reached.judgement.verdict is Verdict.INCONCLUSIVE
+    assert "waking a thread takes 1.2 s, and took 1 s when the baseline was recorded" in reached.judgement.reason
+
+
+def test_slow_pace_has_regressed_where_enough_attempts_were_taken_while_threads_woke_as_usual():
+    slow, regressed = woken(3.0, 1.2), woken(2.9, 1.0)
+    assert goes_on(slow, regressed, accepted=USUAL)
+    assert conclusion(slow, regressed, regressed, accepted=USUAL).judgement.verdict is Verdict.REGRESSED
+
+
+def test_good_pace_passes_although_threads_wake_slowly():
+    assert conclusion(woken(2.0, 1.5), accepted=USUAL).judgement.verdict is Verdict.PASSED
+
+
 def test_single_measurement_is_itself():
     single = paced(2.0, 1.9, 2.1)
     assert taken_together([single]) == (0, single)

@@ -381,6 +381,12 @@ def test_pace_better_than_the_tolerance_is_a_pass_with_a_note():
     assert judgement.notes == ("improved: pace is 25 % better than the baseline, which is stale",)
 
 
+def test_pace_is_not_noted_as_improved_where_threads_woke_slowly_when_the_baseline_was_recorded():
+    slow = baseline(throughput=throughput(2.0, handoff_seconds=1.2))
+    usual = measurement(throughput=throughput(1.5, handoff_seconds=1.0))
+    assert judge(usual, slow, Limits(throughput_tolerance=0.125)).notes == ()
+
+
 def test_pace_that_may_be_no_better_is_not_noted_as_improved():
     sure, unsure = windows_apart(1.7, 1.7 * 1.7 / 1.999), windows_apart(1.7, 1.7 * 1.7 / 2.001)
     assert "improved" in judge(sure, baseline(), Limits()).notes[0]

@@ -94,6 +94,23 @@ def test_baseline_is_the_middle_with_the_spread_and_every_process():
     assert accepted.throughput.spread == pytest.approx(0.1)
 
 
+def of_states(*paces_and_handoffs):
+    return [measurement(throughput=throughput(pace, handoff_seconds=each)) for pace, each in paces_and_handoffs]
+
+
+def test_baseline_is_of_the_machines_usual_state():
+    accepted = combine(of_states((2.0, 1.0), (3.0, 1.2), (2.0, 1.1), (2.9, 1.25), (2.0, 1.05)))
+    assert accepted.throughput.runs == (2.0, 2.0, 2.0)
+    assert accepted.throughput.handoff_seconds == 1.05
+    assert disagreement(of_states((2.0, 1.0), (3.0, 1.2), (2.0, 1.0))) == ""
+
+
+def test_baseline_is_of_all_where_most_of_it_is_of_another_state():
+    accepted = combine(of_states((2.0, 1.0), (3.0, 1.2), (3.0, 1.2)))
+    assert accepted.throughput.runs == (2.0, 3.0, 3.0)
+    assert accepted.throughput.handoff_seconds == 1.2
+
+
 def test_median_of_two_peaks_is_whole_bytes():
     accepted = combine(with_peaks(1000, 1001))
     assert accepted.memory.peak_bytes == 1000

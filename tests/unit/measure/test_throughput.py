@@ -8,6 +8,7 @@ import math
 import pytest
 
 from pytest_batchguard.core.figures import Contention
+from pytest_batchguard.core.noise import SLOW_HANDOFF
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.throughput import (
@@ -24,6 +25,7 @@ from pytest_batchguard.measure.warmup import LONGEST_WARMUP
 from pytest_batchguard.measure.yardstick import Reading
 
 YARD = 0.25
+HANDOFF = 2**-15
 PREFETCHED = 2**-10
 
 
@@ -35,10 +37,12 @@ class Scene:
         stolen: Shares of the processor that others have in the first windows.
         beside: Shares that they have while the yardstick is first timed.
         core: Seconds of its arithmetic on one core; `None` where it is another training.
+        handoffs: Seconds that waking a thread takes in its first readings; `None` where it is not timed.
     """
 
-    def __init__(self, yardsticks=(), stolen=(), beside=(), core=0.0625):
+    def __init__(self, yardsticks=(), stolen=(), beside=(), core=0.0625, handoffs=None):
         self.core = core
+        self.handoffs = handoffs and list(handoffs)
         self.stolen = list(stolen)
         self.beside = list(beside)
         self.cpu = CpuTimes(0.0, 0.0, 0.0, 0.0)
@@ -70,7 +74,8 @@ class Scene:
         self.asked_to_last.append(at_least)
         self.steps_beside.append(steps)
         self.now += taken
-        return Reading(taken, self.beside.pop(0) if self.beside else 0.0, self.core)
+        handoff = None if self.handoffs is None else self.handoffs.pop(0) if self.handoffs else HANDOFF
+        return Reading(taken, self.beside.pop(0) if self.beside else 0.0, self.core, handoff)
 
     def build_yardstick(self):
         self.diary.append("build")
@@ -442,6 +447,23 @@ def test_disturbed_windows_do_not_count_where_there_are_enough_quiet_ones():
     assert len(figures.step_seconds) == FEWEST_WINDOWS + 5
     assert (figures.images_per_second, figures.pace, figures.pace_high) == (64.0, 2.0, 2.0)
     assert not figures.settled
+
+
+def test_windows_beside_which_threads_wake_slowly_do_not_count_where_there_are_enough_others():
+    scene = Scene(handoffs=[HANDOFF * (1 + 2 * SLOW_HANDOFF)] * 4)
+    meter = scene.meter()
+    scene.train(meter, lambda windows: 1.5 if windows < 3 else 1.0)
+    figures = meter.figures()
+    assert figures.disturbances[:3] == pytest.approx((2 * QUIET,) * 3)
+    assert (figures.images_per_second, figures.pace) == (32.0, 4.0)
+    assert figures.handoff_seconds == HANDOFF
+
+
+def test_where_waking_a_thread_is_not_timed_nothing_is_said_of_it():
+    scene = Scene()
+    meter = scene.meter()
+    scene.train(meter, steady(0.5))
+    assert meter.figures().handoff_seconds is None
 
 
 def test_rough_tolerance_needs_fewer_quiet_windows():

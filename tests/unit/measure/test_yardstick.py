@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pytest_batchguard.core.model import Case, ImageSize
@@ -53,6 +55,12 @@ def test_figure_is_the_mean_of_the_steps_so_that_bursts_count():
     assert machine.yardstick().read(at_least=6.0).seconds == 2.0
 
 
+def test_waking_a_thread_is_timed_where_it_can_be():
+    own = Machine().yardstick()
+    assert own.read().handoff_seconds is None
+    assert replace(own, hand_over=lambda: 0.5).read().handoff_seconds == 0.5
+
+
 def test_it_goes_on_for_the_time_asked():
     machine = Machine()
     assert machine.yardstick().read(at_least=7.5).seconds == 1.0
@@ -92,9 +100,9 @@ def test_yardstick_beside_is_asked_for_the_time_and_the_steps_wanted():
 
     def ask(question):
         asked.append(question)
-        return {"kind": "reading", "seconds": 0.25, "disturbance": 0.5, "core_seconds": 0.125}
+        return {"kind": "reading", "seconds": 0.25, "disturbance": 0.5, "core_seconds": 0.125, "handoff_seconds": 1.0}
 
-    assert YardstickBeside(ask).read(at_least=1.5, steps=6) == Reading(0.25, 0.5, 0.125)
+    assert YardstickBeside(ask).read(at_least=1.5, steps=6) == Reading(0.25, 0.5, 0.125, 1.0)
     assert asked == [{"kind": "yardstick", "at_least": 1.5, "steps": 6}]
 
 
