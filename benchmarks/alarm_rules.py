@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import random
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import fmean, median, stdev, variance
 
-from pytest_batchguard.core.attempts import Attempted, conclude, wants_another_attempt
+from pytest_batchguard.core.attempts import FEWEST_TO_FAIL, Attempted, conclude, wants_another_attempt
 from pytest_batchguard.core.explain import explain_slowdown
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Limits, Measurement, Verdict
-from pytest_batchguard.core.noise import MOST_ATTEMPTS
 from pytest_batchguard.core.repeats import combine
 from pytest_batchguard.core.statistics import median_interval
 from pytest_batchguard.measure.throughput import FEWEST_WINDOWS, windows_that_count
@@ -29,23 +27,55 @@ WINDOWS = (24, 16, 12, 8)
 Key = tuple[str, str, float]
 """Case, condition of the machine, planted slowdown."""
 
+
+@dataclass(frozen=True)
+class Visit:
+    """One case, measured in fresh processes one after the other.
+
+    Attributes:
+        block: When, as a number that grows.
+        attempts: What the processes yielded.
+    """
+
+    block: int
+    attempts: tuple[Measurement, ...]
+
+
+Visits = Mapping[Key, Sequence[Visit]]
+"""In the order of their blocks."""
+
 Rule = Callable[[Sequence[Measurement], Sequence[Measurement], float], Verdict]
+
+
+def baselines_before(known: Visits, case: str, block: int) -> list[list[Measurement]]:
+    """Return what up to `BASELINES` baselines are made of: first attempts of quiet visits in a row before a block."""
+    firsts = [visit.attempts[0] for visit in known.get((case, QUIET, 0.0), ()) if visit.block < block]
+    rounds = [firsts[start : start + REPEATS] for start in range(len(firsts) - REPEATS + 1)]
+    return rounds[-BASELINES:]
+
+
+def wants_another(attempts: Sequence[Measurement], baselines: Sequence[Sequence[Measurement]]) -> bool:
+    """Return whether the guard would measure a case once more against any of the baselines.
+
+    Where it wants a second attempt there is a third, so that rules which ask for three can be compared.
+    """
+    if len(attempts) in {0, 2}:
+        return True
+    limits = Limits(throughput_tolerance=DEFAULT_TOLERANCE)
+    return any(wants_another_attempt(_attempted(attempts, combine(each), limits), limits) for each in baselines)
 
 
 def guard(attempts: Sequence[Measurement], accepted: Sequence[Measurement], tolerance: float) -> Verdict:
     """Return what the guard says of these attempts, as many as it asks for, against a baseline of `accepted`."""
-    return _guard(attempts, combine(accepted), tolerance)
-
-
-def _guard(attempts: Sequence[Measurement], baseline: Baseline, tolerance: float) -> Verdict:
     limits = Limits(throughput_tolerance=tolerance)
-    attempted: list[Attempted] = []
-    for attempt in attempts:
-        counted = _counted_as(baseline, attempt)
-        attempted.append(Attempted(counted, baseline, judge(counted, baseline, limits)))
-        if not wants_another_attempt(attempted, limits):
-            break
-    return conclude(attempted, limits).judgement.verdict
+    attempted = _attempted(attempts, combine(accepted), limits)
+    enough = next((n for n in range(1, len(attempted)) if not wants_another_attempt(attempted[:n], limits)), None)
+    return conclude(attempted[:enough], limits).judgement.verdict
+
+
+def _attempted(attempts: Sequence[Measurement], baseline: Baseline, limits: Limits) -> list[Attempted]:
+    counted = [_counted_as(baseline, attempt) for attempt in attempts]
+    return [Attempted(each, baseline, judge(each, baseline, limits)) for each in counted]
 
 
 def _counted_as(baseline: Baseline, attempt: Measurement) -> Measurement:
@@ -97,61 +127,87 @@ class Shares:
     runs: int
 
 
-def judged(measured: Mapping[Key, Sequence[Measurement]], key: Key, rule: Rule, tolerance: float) -> Shares:
-    """Begin a run with every attempt and judge it against several baselines that it has no part in.
+def judged(known: Visits, key: Key, rule: Rule, tolerance: float) -> Shares:
+    """Judge every visit against the baselines that were made before it.
 
     Args:
-        measured: All attempts, in the order they were taken.
+        known: All visits.
         key: What to judge.
         rule: By what.
         tolerance: How much slower may pass.
     """
-    case, _, _ = key
-    chance = random.Random(0)
-    verdicts = []
-    for in_turn in _runs(measured[key]):
-        others = [each for each in measured[case, QUIET, 0.0] if each not in in_turn]
-        verdicts += [rule(in_turn, chance.sample(others, REPEATS), tolerance) for _ in range(BASELINES)]
+    verdicts = [
+        rule(visit.attempts, accepted, tolerance)
+        for visit in known[key]
+        for accepted in baselines_before(known, key[0], visit.block)
+    ]
     runs = len(verdicts)
+    if not runs:
+        return Shares(math.nan, math.nan, 0)
     return Shares(verdicts.count(Verdict.REGRESSED) / runs, verdicts.count(Verdict.INCONCLUSIVE) / runs, runs)
 
 
-def _runs(attempts: Sequence[Measurement]) -> Iterator[list[Measurement]]:
-    """Yield five attempts in a row for each, the first following the last."""
-    for place in range(len(attempts)):
-        yield list(itertools.islice(itertools.cycle(attempts), place, place + MOST_ATTEMPTS))
+def attempts_in(known: Visits) -> int:
+    """Return how often a case was measured."""
+    return sum(len(visit.attempts) for each in known.values() for visit in each)
 
 
-def rows(measured: Mapping[Key, Sequence[Measurement]]) -> Iterator[list[str]]:
+def slowdowns(known: Visits) -> list[float]:
+    """Return what was planted, nothing first."""
+    return sorted({key[2] for key in known})
+
+
+def rows(known: Visits) -> Iterator[list[str]]:
     """Yield a row for each key: what was planted and seen, what varied, what each rule said."""
-    for key, attempts in sorted(measured.items()):
+    for key, visits in sorted(known.items()):
         case, condition, slowdown = key
-        unchanged = combine(measured[case, QUIET, 0.0])
-        paces, rates = paces_of(attempts, unchanged), rates_of(attempts)
-        in_training = [attempt.throughput.pace for attempt in attempts if attempt.throughput]
-        usual = median(paces_of(measured[case, QUIET, 0.0], unchanged))
-        shares = {name: judged(measured, key, rule, DEFAULT_TOLERANCE) for name, rule in RULES.items()}
+        quiet = firsts_of(known[case, QUIET, 0.0])
+        unchanged = combine(quiet)
+        firsts = firsts_of(visits)
+        paces, rates = paces_of(firsts, unchanged), rates_of(firsts)
+        in_training = [attempt.throughput.pace for attempt in firsts if attempt.throughput]
+        usual = median(paces_of(quiet, unchanged))
+        shares = {name: judged(known, key, rule, DEFAULT_TOLERANCE) for name, rule in RULES.items()}
         yield [
             case,
             condition,
             f"{slowdown:.0%}",
             f"{median(paces) / usual - 1:+.1%}",
-            str(len(attempts)),
-            f"{fmean(_others_share(each) for each in attempts):.0%}",
-            f"{stdev(rates) / fmean(rates):.1%}",
-            f"{stdev(paces) / fmean(paces):.1%}",
-            f"{stdev(in_training) / fmean(in_training):.1%}",
-            *(f"{share.alarms:.1%}" for share in shares.values()),
-            f"{shares['the guard'].unsure:.1%}",
+            str(len(visits)),
+            f"{fmean(len(visit.attempts) for visit in visits):.1f}",
+            f"{fmean(_others_share(each) for each in firsts):.0%}",
+            *(_variation(values) for values in (rates, paces, in_training)),
+            *(_percent(share.alarms) for share in shares.values()),
+            _percent(shares["the guard"].unsure),
         ]
 
+
+def apart_rows(known: Visits) -> Iterator[list[str]]:
+    """Yield how far apart attempts in a row and visits are, of the planted cases: these are measured three times each.
+
+    Source: one-way analysis of variance; the visits' own share is what is left of the variance of their means.
+    """
+    for key, visits in sorted(known.items()):
+        several = [visit.attempts[:FEWEST_TO_FAIL] for visit in visits if len(visit.attempts) >= FEWEST_TO_FAIL]
+        if not key[2] or len(several) < FEWEST_TO_FAIL:
+            continue
+        unchanged = combine(firsts_of(known[key[0], QUIET, 0.0]))
+        logs = [[math.log(pace) for pace in paces_of(attempts, unchanged)] for attempts in several]
+        within = fmean(variance(each) for each in logs)
+        between = variance(fmean(each) for each in logs) - within / FEWEST_TO_FAIL
+        shown = [f"{math.sqrt(max(0.0, each)):.1%}" for each in (within, between)]
+        yield [key[0], key[1], f"{key[2]:.0%}", str(len(several)), *shown]
+
+
+APART_HEAD = ("case", "machine", "planted", "visits", "within a visit", "between visits")
 
 HEAD = (
     "case",
     "machine",
     "planted",
     "median pace",
-    "attempts",
+    "visits",
+    "attempts at each",
     "others had of the processor",
     "images/s vary by",
     "pace varies by",
@@ -161,20 +217,30 @@ HEAD = (
 )
 
 
-def named(measured: Mapping[Key, Sequence[Measurement]], key: Key) -> dict[str, float]:
-    """Return how often an attempt is explained by the input pipeline alone, by it among others, by something else."""
-    case, _, _ = key
-    chance = random.Random(0)
+def named(known: Visits, key: Key) -> dict[str, float]:
+    """Return how often a visit is explained by the input pipeline alone, by it among others, by something else."""
     found = Counter[str]()
-    for attempt in measured[key]:
-        others = [each for each in measured[case, QUIET, 0.0] if each is not attempt]
-        for _ in range(BASELINES):
-            baseline = combine(chance.sample(others, REPEATS))
-            said = explain_slowdown(baseline, _counted_as(baseline, attempt))
+    for visit in known[key]:
+        for accepted in baselines_before(known, key[0], visit.block):
+            baseline = combine(accepted)
+            said = explain_slowdown(baseline, _counted_as(baseline, visit.attempts[0]))
             slower = said.partition(" became slower")[0] if " became slower" in said else ""
             names_pipeline, names_model = "the input pipeline" in slower, "the model" in slower
             found["pipeline" if names_pipeline and not names_model else "both" if names_pipeline else "other"] += 1
-    return {name: found[name] / found.total() for name in ("pipeline", "both", "other")}
+    return {name: found[name] / max(1, found.total()) for name in ("pipeline", "both", "other")}
+
+
+def firsts_of(visits: Sequence[Visit]) -> list[Measurement]:
+    """Return the first attempt of each."""
+    return [visit.attempts[0] for visit in visits]
+
+
+def _percent(share: float) -> str:
+    return "" if math.isnan(share) else f"{share:.1%}"
+
+
+def _variation(values: Sequence[float]) -> str:
+    return f"{stdev(values) / fmean(values):.1%}" if len(values) > 1 else ""
 
 
 def _others_share(measurement: Measurement) -> float:
@@ -193,13 +259,13 @@ def rates_of(attempts: Sequence[Measurement]) -> list[float]:
     return [each.throughput.images_per_second for each in attempts if each.throughput]
 
 
-def curve(measured: Mapping[Key, Sequence[Measurement]], slowdown: float, rule: Rule) -> list[float]:
+def curve(known: Visits, slowdown: float, rule: Rule) -> list[float]:
     """Return the share of alarms at each tolerance, over all cases and conditions."""
-    keys = [key for key in measured if key[2] == slowdown]
+    keys = [key for key in known if key[2] == slowdown]
     shares = []
     for tolerance in TOLERANCES:
-        each = [judged(measured, key, rule, tolerance) for key in keys]
-        shares.append(sum(share.alarms * share.runs for share in each) / sum(share.runs for share in each))
+        each = [share for key in keys if (share := judged(known, key, rule, tolerance)).runs]
+        shares.append(sum(share.alarms * share.runs for share in each) / max(1, sum(share.runs for share in each)))
     return shares
 
 
@@ -218,20 +284,22 @@ def of_first_windows(attempt: Measurement, count: int) -> Measurement:
     return replace(attempt, throughput=cut)
 
 
-def window_rows(measured: Mapping[Key, Sequence[Measurement]], case_prefix: str) -> Iterator[list[str]]:
+def window_rows(known: Visits, case_prefix: str) -> Iterator[list[str]]:
     """Yield what the guard would have said after fewer windows, of the cases whose names begin so."""
-    slowdowns = sorted({key[2] for key in measured})
     for count in WINDOWS:
         cut = {
-            key: [of_first_windows(attempt, count) for attempt in attempts]
-            for key, attempts in measured.items()
+            key: [
+                replace(visit, attempts=tuple(of_first_windows(each, count) for each in visit.attempts))
+                for visit in visits
+            ]
+            for key, visits in known.items()
             if key[0].startswith(case_prefix)
         }
-        shares = [curve(cut, slowdown, guard)[TOLERANCES.index(DEFAULT_TOLERANCE)] for slowdown in slowdowns]
-        yield [str(count), *(f"{share:.1%}" for share in shares)]
+        at = TOLERANCES.index(DEFAULT_TOLERANCE)
+        yield [str(count), *(f"{curve(cut, slowdown, guard)[at]:.1%}" for slowdown in slowdowns(known))]
 
 
-def draw(measured: Mapping[Key, Sequence[Measurement]], path: Path) -> None:
+def draw(known: Visits, path: Path) -> None:
     """Draw alarms against tolerance, a panel for each planted slowdown; needs matplotlib."""
     import matplotlib as mpl
 
@@ -239,11 +307,11 @@ def draw(measured: Mapping[Key, Sequence[Measurement]], path: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "false_alarms"
     from matplotlib import pyplot as plt
 
-    slowdowns = sorted({key[2] for key in measured})
-    figure, panels = plt.subplots(1, len(slowdowns), figsize=(4 * len(slowdowns), 3.4), sharey=True, squeeze=False)
-    for panel, slowdown in zip(panels[0], slowdowns, strict=True):
+    planted = slowdowns(known)
+    figure, panels = plt.subplots(1, len(planted), figsize=(4 * len(planted), 3.4), sharey=True, squeeze=False)
+    for panel, slowdown in zip(panels[0], planted, strict=True):
         for name, rule in RULES.items():
-            shares = [100 * share for share in curve(measured, slowdown, rule)]
+            shares = [100 * share for share in curve(known, slowdown, rule)]
             own = name == "the guard"
             panel.plot(
                 [100 * tolerance for tolerance in TOLERANCES],
