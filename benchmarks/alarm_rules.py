@@ -13,6 +13,7 @@ from pytest_batchguard.core.attempts import FEWEST_TO_FAIL, Attempted, conclude,
 from pytest_batchguard.core.explain import explain_slowdown
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Limits, Measurement, Verdict
+from pytest_batchguard.core.noise import SLOW_HANDOFF, hands_over_slowly, usual_of
 from pytest_batchguard.core.repeats import combine
 from pytest_batchguard.core.statistics import median_interval
 from pytest_batchguard.measure.throughput import FEWEST_WINDOWS, windows_that_count
@@ -198,6 +199,23 @@ def apart_rows(known: Visits) -> Iterator[list[str]]:
         shown = [f"{math.sqrt(max(0.0, each)):.1%}" for each in (within, between)]
         yield [key[0], key[1], f"{key[2]:.0%}", str(len(several)), *shown]
 
+
+def state_rows(known: Visits) -> Iterator[list[str]]:
+    """Yield the paces of each unchanged case on a quiet machine, by how fast threads woke one another beside it."""
+    for key, visits in sorted(known.items()):
+        if key[1:] != (QUIET, 0.0):
+            continue
+        unchanged = combine(firsts_of(visits))
+        attempts = [attempt for visit in visits for attempt in visit.attempts]
+        usual = usual_of(attempt.throughput.handoff_seconds for attempt in attempts if attempt.throughput)
+        slow = [each for each in attempts if each.throughput and hands_over_slowly(each.throughput, usual)]
+        others = [each for each in attempts if each not in slow]
+        paces, slow_paces = paces_of(others, unchanged), paces_of(slow, unchanged)
+        shown = [f"{median(paces):.3g}", f"{median(slow_paces):.3g}" if slow else ""]
+        yield [key[0], f"{1e6 * usual:.1f} µs" if usual else "", str(len(others)), shown[0], str(len(slow)), shown[1]]
+
+
+STATE_HEAD = ("case", "usual wake-up", "attempts", "median pace", f"attempts {SLOW_HANDOFF:.0%} slower", "median pace")
 
 APART_HEAD = ("case", "machine", "planted", "visits", "within a visit", "between visits")
 

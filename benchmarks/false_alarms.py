@@ -210,6 +210,8 @@ def report() -> None:
     lines = [text, "", *table(alarm_rules.HEAD, list(alarm_rules.rows(known)))]
     lines += ["", "How far apart attempts in a row are, and visits (standard deviation of the pace):", ""]
     lines += table(alarm_rules.APART_HEAD, list(alarm_rules.apart_rows(known)))
+    lines += ["", "Unchanged, on the quiet machine, by how long threads took to wake one another:", ""]
+    lines += table(alarm_rules.STATE_HEAD, list(alarm_rules.state_rows(known)))
     lines += ["", "What the first attempt at the slowed pipeline is explained by:", "", *_names(known)]
     alarm_rules.draw(known, RESULTS / "false_alarms.svg")
     head = ["judged runs that fail, by", "planted", *(f"{tolerance:.1%}" for tolerance in alarm_rules.TOLERANCES)]

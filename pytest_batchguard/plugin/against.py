@@ -21,9 +21,10 @@ from pytest_batchguard.isolation.supervise import EndingKind, supervise
 from pytest_batchguard.isolation.turns import Companion
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
+from pytest_batchguard.plugin.endings import tail
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.reports import has_failed
-from pytest_batchguard.plugin.runner import CaseRunner, tail
+from pytest_batchguard.plugin.runner import CaseRunner
 from pytest_batchguard.storage.checkout import Checkout
 
 _NEVER_TRAINED = "it never trained"

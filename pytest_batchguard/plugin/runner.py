@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import os
-import signal
 import sys
 import tempfile
 import warnings
@@ -12,22 +11,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 
 import pytest
 
 from pytest_batchguard.core.model import Device, Failure, FailureKind, Measurement
 from pytest_batchguard.core.plan import Pass, Plan
-from pytest_batchguard.core.units import format_seconds
 from pytest_batchguard.errors import IsolationError, last_line
 from pytest_batchguard.isolation.job import Job
 from pytest_batchguard.isolation.launch import Child, ForkLauncher, Launcher, SpawnLauncher
-from pytest_batchguard.isolation.supervise import Ending, EndingKind, supervise
+from pytest_batchguard.isolation.supervise import EndingKind, supervise
 from pytest_batchguard.isolation.turns import Companion
 from pytest_batchguard.measure.memory import MEMORY_PASS_SERVER_ENVIRONMENT, cpu_allocator_environment
 from pytest_batchguard.plugin import options
 from pytest_batchguard.plugin.child import Assignment
 from pytest_batchguard.plugin.conversation import Attempt, Beside, Conversation, ShowProgress
+from pytest_batchguard.plugin.endings import failure_of, kernel_kills, tail
 from pytest_batchguard.plugin.place import Place
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.storage.checkout import Checkout
@@ -37,8 +35,6 @@ _PRELOAD = ("tensorflow", "keras", "pytest", "pytest_batchguard.plugin.child", "
 _ENTRY = "pytest_batchguard.plugin.child:run_case"
 _YARDSTICK_ENTRY = "pytest_batchguard.training.yardstick_kernel:serve"
 _YARDSTICK_SECONDS = 120.0
-_OUTPUT_BYTES = 4000
-
 
 StartBeside = Callable[[], Beside]
 
@@ -105,7 +101,7 @@ class CaseRunner:
         with ExitStack() as started:
             conversation = self.conversation(start_beside or partial(self._start_yardstick, plan, started))
             attempt = conversation.attempt
-            killed_before = _kernel_kills()
+            killed_before = kernel_kills()
             try:
                 child = self.launch(job, plan.kind)
                 ending = supervise(child, timeout_seconds, partial(conversation.take, child))
@@ -115,8 +111,8 @@ class CaseRunner:
                 return attempt
         if ending.kind is not EndingKind.COMPLETE:
             attempt.output = tail(job.output_path)
-            killed = _kernel_kills() > killed_before
-            failure = _failure(ending, attempt.output, timeout_seconds, conversation.phase, killed_by_kernel=killed)
+            killed = kernel_kills() > killed_before
+            failure = failure_of(ending, attempt.output, timeout_seconds, conversation.phase, killed_by_kernel=killed)
             attempt.measurement = _failed(plan, failure)
         elif attempt.measurement is not None and oom.was_tight(tail(job.output_path)):
             note = "tight: the allocator had to collect its free regions to go on"
@@ -245,45 +241,3 @@ def _server_environment(kind: Pass) -> dict[str, str]:
 
 def _failed(plan: Plan, failure: Failure) -> Measurement:
     return Measurement(plan.case.batch_size, plan.case.image_size, failure=failure)
-
-
-def _failure(ending: Ending, output: str, timeout_seconds: float, phase: str, *, killed_by_kernel: bool) -> Failure:
-    if ending.kind is EndingKind.TIMEOUT:
-        message = f"no end after {format_seconds(timeout_seconds)}, {phase}; its processes were killed"
-        return Failure(FailureKind.TIMEOUT, message, phase=phase)
-    if ending.kind is EndingKind.ERROR:
-        last_words = last_line(str(ending.detail)) or "its process ended with an error that it did not tell"
-        return Failure(FailureKind.ERROR, last_words, phase=phase)
-    if ending.kind is EndingKind.GARBAGE:
-        return Failure(FailureKind.CRASH, f"{ending.detail}, {phase}", phase=phase)
-    if killed_by_kernel and ending.code == -signal.SIGKILL:
-        return Failure(FailureKind.HOST_OOM, f"killed by the kernel, out of host memory, {phase}", phase=phase)
-    how = _how_it_died(ending)
-    memory = oom.classify_text(output)
-    if memory is not None:
-        return replace(memory, message=f"{memory.message} ({how})", certain=False, phase=phase)
-    return Failure(FailureKind.CRASH, f"its process {how}, {phase}", phase=phase)
-
-
-def _how_it_died(ending: Ending) -> str:
-    if ending.code is None:
-        return ending.detail
-    if ending.code >= 0:
-        return f"ended by itself with exit code {ending.code}"
-    return f"died by {signal.Signals(-ending.code).name}"
-
-
-def _kernel_kills() -> int:
-    """Return how many processes the kernel has killed for memory since it booted; zero where it does not say."""
-    try:
-        counters = Path("/proc/vmstat").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), 0)
-
-
-def tail(path: str | None) -> str:
-    """Return the end of what a process has written."""
-    if path is None or not Path(path).exists():
-        return ""
-    return Path(path).read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")

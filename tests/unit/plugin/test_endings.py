@@ -6,14 +6,14 @@ import pytest
 
 from pytest_batchguard.core.model import FailureKind
 from pytest_batchguard.isolation.supervise import Ending, EndingKind
-from pytest_batchguard.plugin.runner import _failure
+from pytest_batchguard.plugin.endings import failure_of
 
 OOM = "OOM when allocating tensor with shape[32,9,9,64] and type float on device:GPU:0 by allocator GPU_0_bfc"
 
 
 def failure(kind, code=None, detail="", *, output="", killed_by_kernel=False):
     ending = Ending(kind, code, detail)
-    return _failure(ending, output, 300.0, "in the memory pass, step 3", killed_by_kernel=killed_by_kernel)
+    return failure_of(ending, output, 300.0, "in the memory pass, step 3", killed_by_kernel=killed_by_kernel)
 
 
 def test_child_that_hung_is_a_timeout_with_its_time_and_phase():

@@ -1,0 +1,66 @@
+"""What the end of a case's process means: a timeout, a crash, out of memory on the device or on the host."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_batchguard.core.model import Failure, FailureKind
+from pytest_batchguard.core.units import format_seconds
+from pytest_batchguard.errors import last_line
+from pytest_batchguard.isolation.supervise import Ending, EndingKind
+from pytest_batchguard.training import oom
+
+_OUTPUT_BYTES = 4000
+
+
+def failure_of(ending: Ending, output: str, timeout_seconds: float, phase: str, *, killed_by_kernel: bool) -> Failure:
+    """Return the failure that the end of a process means.
+
+    Args:
+        ending: That is not complete.
+        output: The last that the process wrote.
+        timeout_seconds: That it had.
+        phase: What it was doing when it last spoke.
+        killed_by_kernel: Whether the kernel has killed processes for memory meanwhile.
+    """
+    if ending.kind is EndingKind.TIMEOUT:
+        message = f"no end after {format_seconds(timeout_seconds)}, {phase}; its processes were killed"
+        return Failure(FailureKind.TIMEOUT, message, phase=phase)
+    if ending.kind is EndingKind.ERROR:
+        last_words = last_line(str(ending.detail)) or "its process ended with an error that it did not tell"
+        return Failure(FailureKind.ERROR, last_words, phase=phase)
+    if ending.kind is EndingKind.GARBAGE:
+        return Failure(FailureKind.CRASH, f"{ending.detail}, {phase}", phase=phase)
+    if killed_by_kernel and ending.code == -signal.SIGKILL:
+        return Failure(FailureKind.HOST_OOM, f"killed by the kernel, out of host memory, {phase}", phase=phase)
+    how = _how_it_died(ending)
+    memory = oom.classify_text(output)
+    if memory is not None:
+        return replace(memory, message=f"{memory.message} ({how})", certain=False, phase=phase)
+    return Failure(FailureKind.CRASH, f"its process {how}, {phase}", phase=phase)
+
+
+def _how_it_died(ending: Ending) -> str:
+    if ending.code is None:
+        return ending.detail
+    if ending.code >= 0:
+        return f"ended by itself with exit code {ending.code}"
+    return f"died by {signal.Signals(-ending.code).name}"
+
+
+def kernel_kills() -> int:
+    """Return how many processes the kernel has killed for memory since it booted; zero where it does not say."""
+    try:
+        counters = Path("/proc/vmstat").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), 0)
+
+
+def tail(path: str | None) -> str:
+    """Return the end of what a process has written."""
+    if path is None or not Path(path).exists():
+        return ""
+    return Path(path).read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")
