@@ -25,7 +25,7 @@ USUAL_NOISE_WEIGHT = 2
 MARGIN = 2.33
 """Standard errors from a pace to either end of its interval: 1 % of all lie further to that side."""
 
-SLOW_HANDOFF = 0.15
+SLOW_HANDOFF = 0.1
 """By how much longer waking another thread may take: from there on the machine is in another state."""
 
 _WINDOWS_MARGIN = 1.96

@@ -14,7 +14,6 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from pytest_batchguard.core.figures import Contention, ThroughputFigures
-from pytest_batchguard.core.noise import SLOW_HANDOFF
 from pytest_batchguard.core.plan import ROUGH_TOLERANCE
 from pytest_batchguard.core.statistics import has_settled, median_interval
 from pytest_batchguard.measure import yardstick
@@ -36,6 +35,10 @@ NARROW_INTERVAL = 0.8
 
 QUIET = 0.1
 """Share of the processor that others may have in a window or beside it: training and yardstick do not suffer alike."""
+
+SLOW_HANDOFF = 0.15
+"""By how much longer than usual a thread may take to wake another beside a window; the same of a whole process is known
+better, see `core.noise`."""
 
 SHORTEST_WINDOW_SECONDS = 0.12
 """Shorter windows measure the scheduler."""

@@ -225,7 +225,7 @@ def woken(pace, handoff_seconds):
 
 
 def test_paces_taken_while_threads_wake_slowly_do_not_count():
-    slow, usual = woken(3.0, 1.2), woken(2.05, 1.1)
+    slow, usual = woken(3.0, 1.2), woken(2.05, 1.05)
     assert goes_on(slow, accepted=USUAL)
     reached = conclusion(slow, usual, accepted=USUAL)
     assert reached.place == 1

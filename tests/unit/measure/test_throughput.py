@@ -8,7 +8,6 @@ import math
 import pytest
 
 from pytest_batchguard.core.figures import Contention
-from pytest_batchguard.core.noise import SLOW_HANDOFF
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.throughput import (
@@ -18,6 +17,7 @@ from pytest_batchguard.measure.throughput import (
     MOST_WINDOWS,
     QUIET,
     SHORTEST_WINDOW_SECONDS,
+    SLOW_HANDOFF,
     YARDSTICK_SHARE,
     ThroughputMeter,
 )
