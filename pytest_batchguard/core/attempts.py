@@ -81,10 +81,8 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
         return False
     together = conclude(attempts, limits)
     paces = len(together.measurement.throughput.runs) if together.measurement.throughput else 0
-    return any(
-        _is_open(check, paces or 1 if check.quantity == "pace" else len(attempts))
-        for check in together.judgement.checks
-    )
+    counts = {"pace": paces or 1, "min_throughput": paces or 1}
+    return any(_is_open(check, counts.get(check.quantity, len(attempts))) for check in together.judgement.checks)
 
 
 def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:

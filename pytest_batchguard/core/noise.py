@@ -68,16 +68,14 @@ def hands_over_slowly(figures: ThroughputFigures, usual: float | None) -> bool:
     return handoff is not None and usual is not None and handoff > (1 + SLOW_HANDOFF) * usual
 
 
-def of_usual_state(
-    figures: Sequence[ThroughputFigures], usual: float | None = None, *, fewest: int = 1
-) -> list[ThroughputFigures]:
-    """Return the figures beside which threads woke one another as fast as usual, or all where these are too few.
+def of_usual_state(figures: Sequence[ThroughputFigures], usual: float | None = None) -> list[ThroughputFigures]:
+    """Return the figures beside which threads woke one another as fast as usual, or all of them.
 
     Args:
         figures: Of several processes.
-        usual: Seconds a wake-up; the least of the figures' own where it is `None`.
-        fewest: How many have to be left.
+        usual: Seconds a wake-up. Where it is `None` it is the least of the figures' own, and most have to agree.
     """
+    fewest = 1 if usual is not None else len(figures) // 2 + 1
     if usual is None:
         usual = min((each.handoff_seconds for each in figures if each.handoff_seconds is not None), default=None)
     kept = [each for each in figures if not hands_over_slowly(each, usual)]

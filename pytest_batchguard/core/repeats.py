@@ -72,7 +72,7 @@ def _paces(measurements: Sequence[Measurement], mix: float) -> list[float]:
 def _throughputs(measurements: Sequence[Measurement]) -> list[ThroughputFigures]:
     """Return what was taken in the machine's usual state, if that is most of it."""
     figures = [measurement.throughput for measurement in measurements if measurement.throughput]
-    return of_usual_state(figures, fewest=len(figures) // 2 + 1)
+    return of_usual_state(figures)
 
 
 def _mix(breakdown: Breakdown | None) -> float:

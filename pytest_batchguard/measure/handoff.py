@@ -7,6 +7,7 @@ small operations then takes up to half as long again, one of few large ones hard
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -41,7 +42,8 @@ class Handoff:
             os.sched_setaffinity(0, usual)
 
     def _echo(self) -> None:
-        os.sched_setaffinity(0, {self._there})
+        with contextlib.suppress(OSError):  # the core has been taken away meanwhile
+            os.sched_setaffinity(0, {self._there})
         while True:
             os.write(self._from_echo[1], os.read(self._to_echo[0], 1))
 
@@ -50,5 +52,10 @@ def between_cores() -> Handoff | None:
     """Return what times the waking between two of this process's cores; `None` where it has one, or cannot choose."""
     if not hasattr(os, "sched_getaffinity"):
         return None
-    cores = sorted(os.sched_getaffinity(0))[:2]
+    usual = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, usual)
+    except OSError:
+        return None
+    cores = sorted(usual)[:2]
     return Handoff(cores) if len(cores) == 2 else None  # noqa: PLR2004 -- a pair

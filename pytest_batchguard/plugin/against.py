@@ -117,7 +117,8 @@ class Against:
         if head is not None and base.measurement is not None and head.throughput and base.measurement.throughput:
             paced = counted_in(head.throughput, base.measurement.throughput)
             attempt.measurement = replace(head, throughput=paced, notes=(*head.notes, _ONE_BY_ONE))
-            attempt.base = _baseline(base.measurement, base.measurement.throughput.images_per_second)
+            apart = base.measurement.throughput
+            attempt.base = _baseline(base.measurement, apart.images_per_second, apart.handoff_seconds)
         return attempt
 
     def _run_base(self, item: pytest.Item, plan: Plan, policy: Policy) -> Attempt:
@@ -256,14 +257,17 @@ def _ran_out_of_memory(measurement: Measurement | None) -> bool:
     return measurement is not None and measurement.failure is not None and measurement.failure.is_out_of_memory
 
 
-def _baseline(base: Measurement, images_per_second: float | None) -> Baseline:
+def _baseline(base: Measurement, images_per_second: float | None, handoff_seconds: float | None = None) -> Baseline:
     """Return the base's figures as a baseline; paces are counted in its own steps, so its own is 1.
 
     Args:
         base: What was measured of it.
         images_per_second: Of its windows; `None` where the head has none to compare.
+        handoff_seconds: Seconds a wake-up beside them, where they were not taken in turn with the head's.
     """
     throughput = None
     if images_per_second is not None:
-        throughput = ThroughputFigures(images_per_second, pace=1.0, yardstick=yardstick.VERSION)
+        throughput = ThroughputFigures(
+            images_per_second, pace=1.0, yardstick=yardstick.VERSION, handoff_seconds=handoff_seconds
+        )
     return Baseline(base.memory, throughput, base.loss, base.model, base.provenance, base.breakdown)

@@ -35,7 +35,7 @@ class Place:
         texts = list(map(str, arguments))
         if self.checkout is None:
             return texts
-        here = re.compile(rf"(?<![\w./-]){re.escape(str(self.checkout.repository))}(?=/|::|$)")
+        here = re.compile(rf"((?<=^-\w)|(?<![\w./-])){re.escape(str(self.checkout.repository))}(?=[/:*]|$)")
         there = str(self.checkout.folder)
         return [here.sub(lambda _: there, text) for text in texts]
 

@@ -69,7 +69,8 @@ class GuardSession:
         self._results: list[CaseResult] = []
         self._existing: set[str] = set()
         self._collected: set[str] = set()
-        self._is_narrowed = any("::" in argument for argument in config.args)
+        self._names_cases = any("::" in argument for argument in config.args)
+        self._is_narrowed = self._names_cases
         self._dropped: list[str] = []
         self._changes: list[tuple[str, Baseline | None, Baseline]] = []
         self._file_errors: list[str] = []
@@ -246,8 +247,7 @@ class GuardSession:
     def _uncompared_lines(self, file: str, width: int) -> list[str]:
         if self._against is None:
             return terminal.without_baseline_lines(self._results, file)
-        names_cases = any("::" in argument for argument in self._config.args)
-        gone = [] if names_cases else sorted(self._against.cases - self._existing)
+        gone = [] if self._names_cases else sorted(self._against.cases - self._existing)
         return terminal.without_base_lines(self._results, gone, width)
 
     def _summary(self, width: int) -> list[str]:

@@ -12,6 +12,17 @@ from pathlib import Path
 
 from pytest_batchguard.errors import ConfigurationError, last_line
 
+_OF_HOOKS = {
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+}
+"""A hook of git's, such as one that runs before a commit, is told by these of another index and another repository."""
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -68,16 +79,14 @@ def check_out(reference: str, inside: Path) -> Checkout:
 
 def _remove(repository: Path, folder: Path) -> None:
     """Remove a worktree and the temporary folder that it is in, whatever else was written there."""
-    with suppress(ConfigurationError):
-        _git(repository, "worktree", "remove", "--force", "--force", str(folder))
     shutil.rmtree(folder.parent, ignore_errors=True)
-    _git(repository, "worktree", "prune")
+    with suppress(ConfigurationError):  # there was none yet
+        _git(repository, "worktree", "remove", "--force", "--force", str(folder))
 
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", *arguments]
-    # A hook of git's own, such as one that runs before a commit, is told of another index and another repository.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
     try:
         done = subprocess.run(  # noqa: S603
             command, cwd=folder, capture_output=True, text=True, check=False, env=environment

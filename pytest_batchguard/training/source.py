@@ -98,7 +98,7 @@ def _source(data: Any, batch_size: int) -> Source:
 
 def _is_list_of_batches(data: Any) -> bool:
     """Return whether this is no `[x, y]`: batches are tuples, lists or dicts themselves."""
-    return isinstance(data, list) and bool(data) and isinstance(data[0], (tuple, list, dict))
+    return isinstance(data, list) and bool(data) and all(isinstance(each, (tuple, list, dict)) for each in data)
 
 
 def _is_arrays(data: Any) -> bool:
@@ -120,7 +120,8 @@ class _DatasetSource:
         self._first = next(iter(dataset), None)
         leaves = tf.nest.flatten(dataset.element_spec)
         batches = int(dataset.cardinality())
-        self.most_images = batches * batch_size if batches >= 0 else None
+        rest = batch_size - 1 if leaves[0].shape.rank and leaves[0].shape[0] is not None else 0
+        self.most_images = batches * batch_size + rest if batches >= 0 else None
         if leaves[0].shape.rank and leaves[0].shape[0] is None:
             dataset = dataset.filter(lambda *parts: tf.shape(tf.nest.flatten(parts)[0])[0] == batch_size)
         self._full = dataset.repeat()
@@ -176,7 +177,7 @@ class _PyDatasetSource:
 
         adapter = PyDatasetAdapter(self._full, shuffle=True)
         while True:
-            adapter.on_epoch_begin()
+            getattr(adapter, "on_epoch_begin", lambda: None)()  # Keras before 3.5 has none
             try:
                 yield from adapter.get_tf_dataset()
             finally:
@@ -242,7 +243,7 @@ class _IterableSource:
         return first
 
     def fit_arguments(self) -> dict[str, Any]:
-        if self.is_single_use:
+        if self.is_single_use or isinstance(self._data, list):
             return {"x": self.batches(), "steps_per_epoch": _ENDLESS}
         return {"x": self._data, "epochs": _ENDLESS}
 

@@ -27,15 +27,23 @@ def evaluate(model: Any, validation_data: Any, batch_size: int, most_steps: int 
     sizes = {} if y is None else {"batch_size": batch_size}
     if most_steps is None and _is_endless(x):
         most_steps = _STEPS_OF_ENDLESS_DATA
-    stop = [] if most_steps is None else [_StopAfter(most_steps)]  # Keras's own `steps` warns where there are fewer
-    figures = model.evaluate(x, y, sample_weight=sample_weight, callbacks=stop, verbose=0, return_dict=True, **sizes)
+    # Keras's own `steps` warns where there are fewer; of a PyDataset it also ends the workers, and the number is known.
+    stops: dict[str, Any] = {} if most_steps is None else {"callbacks": [_StopAfter(most_steps)]}
+    if most_steps is not None and isinstance(x, keras.utils.PyDataset):
+        stops = {"steps": min(most_steps, _batches_of(x) or most_steps)}
+    figures = model.evaluate(x, y, sample_weight=sample_weight, verbose=0, return_dict=True, **stops, **sizes)
     return {name: float(figure) for name, figure in figures.items() if not getattr(figure, "shape", ())}
 
 
 def _is_endless(data: Any) -> bool:
     if isinstance(data, tf.data.Dataset):
         return bool(data.cardinality() == tf.data.INFINITE_CARDINALITY)
-    return isinstance(data, keras.utils.PyDataset) and data.num_batches is None
+    return isinstance(data, keras.utils.PyDataset) and _batches_of(data) is None
+
+
+def _batches_of(data: Any) -> int | None:
+    """Return how many batches a PyDataset has; `None` where it has no end. Keras before 3.4 knows lengths only."""
+    return data.num_batches if hasattr(data, "num_batches") else len(data)
 
 
 class _StopAfter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types

@@ -82,7 +82,8 @@ def test_py_dataset_that_has_no_length(batchguard):
 
 @guard
 def test_py_dataset_with_workers(batchguard):
-    measurement = batchguard.train(tiny.network(batchguard), Photos(batchguard, workers=2))
+    photos = Photos(batchguard, workers=2)
+    measurement = batchguard.train(tiny.network(batchguard), photos, validation_data=photos)
     assert measurement.breakdown.pipeline_seconds > 0
 
 @guard
@@ -129,6 +130,20 @@ def test_running_mean_by_another_name(batchguard):
     assert measurement.loss.curve == pytest.approx([8.0, 7.0, 6.0, 5.0, 4.0, 3.0])
 
 @guard
+def test_list_of_inputs_and_targets(batchguard):
+    x, y = tiny.photos(batchguard)
+    first, second = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
+    features = keras.layers.Flatten()(keras.layers.Concatenate()([first, second]))
+    model = keras.Model([first, second], keras.layers.Dense(3)(features))
+    model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    batchguard.train(model, [[x, x], y])
+
+@guard
+def test_list_of_batches(batchguard):
+    x, y = tiny.photos(batchguard)
+    batchguard.train(tiny.network(batchguard), [(x, y), (x, y), (x[:1], y[:1])])
+
+@guard
 def test_hand_written_step_on_a_list_of_batches(batchguard):
     weight = tf.Variable(2.0)
     sizes = set()
@@ -163,6 +178,8 @@ def run(new_project):
         "py_dataset_without_end",
         "callback_that_asks_for_the_epochs",
         "running_mean_by_another_name",
+        "list_of_inputs_and_targets",
+        "list_of_batches",
         "hand_written_step_on_a_list_of_batches",
     ],
 )

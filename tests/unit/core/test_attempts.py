@@ -247,6 +247,12 @@ def test_slow_pace_has_regressed_where_enough_attempts_were_taken_while_threads_
     assert conclusion(slow, regressed, regressed, accepted=USUAL).judgement.verdict is Verdict.REGRESSED
 
 
+def test_where_the_usual_is_not_known_most_attempts_decide():
+    rates = [(95.0, 1.0), (105.0, 1.15), (105.0, 1.15)]
+    attempts = [measurement(throughput=throughput(2.0, rate, handoff_seconds=each)) for rate, each in rates]
+    assert taken_together(attempts)[1].throughput.images_per_second == 105.0
+
+
 def test_good_pace_passes_although_threads_wake_slowly():
     assert conclusion(woken(2.0, 1.5), accepted=USUAL).judgement.verdict is Verdict.PASSED
 

@@ -18,6 +18,15 @@ def test_waking_takes_microseconds_and_leaves_the_thread_free():
     assert os.sched_getaffinity(0) == cores
 
 
+def test_where_threads_must_not_be_bound_nothing_is_timed(monkeypatch):
+    def refuse(_pid, _cores):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    assert handoff.between_cores() is None
+
+
 def test_one_core_wakes_nobody(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _pid, _cores: None)
     assert handoff.between_cores() is None

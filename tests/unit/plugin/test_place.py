@@ -36,6 +36,9 @@ def test_arguments_that_only_look_like_the_project_stay():
     assert BASE.arguments(given) == given
     assert BASE.arguments(["/home/me/project"]) == ["/tmp/base/project"]
     assert BASE.arguments(["/home/me/project::x"]) == ["/tmp/base/project::x"]
+    assert BASE.arguments(["-c/home/me/project/ci.ini"]) == ["-c/tmp/base/project/ci.ini"]
+    assert BASE.arguments(["--path=/home/me/project:/x"]) == ["--path=/tmp/base/project:/x"]
+    assert BASE.arguments(["--ignore-glob=/home/me/project*"]) == ["--ignore-glob=/tmp/base/project*"]
 
 
 def test_what_is_reached_through_a_link_is_the_projects_too(tmp_path, imported):

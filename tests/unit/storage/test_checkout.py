@@ -71,6 +71,13 @@ def test_removing_takes_what_was_written_beside_the_tree_along(checkout):
     assert not checkout.folder.parent.exists()
 
 
+def test_other_worktrees_are_left_alone_although_they_are_out_of_sight(checkout, repository, tmp_path):
+    git(repository, "worktree", "add", "--quiet", "--detach", str(tmp_path / "other"))
+    (tmp_path / "other").rename(tmp_path / "elsewhere")
+    checkout.remove()
+    assert len(git(repository, "worktree", "list").splitlines()) == 2
+
+
 def test_hook_that_fails_leaves_nothing(repository, monkeypatch, tmp_path):
     hook = repository / ".git" / "hooks" / "post-checkout"
     hook.write_text("#!/bin/sh\nexit 1\n")
