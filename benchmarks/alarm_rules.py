@@ -74,6 +74,16 @@ def guard(attempts: Sequence[Measurement], accepted: Sequence[Measurement], tole
     return conclude(attempted[:enough], limits).judgement.verdict
 
 
+def blind_guard(attempts: Sequence[Measurement], accepted: Sequence[Measurement], tolerance: float) -> Verdict:
+    """Return what the guard would say if it knew of no attempt or baseline how fast threads woke one another."""
+    return guard(list(map(_without_handoff, attempts)), list(map(_without_handoff, accepted)), tolerance)
+
+
+def _without_handoff(attempt: Measurement) -> Measurement:
+    throughput = attempt.throughput
+    return attempt if throughput is None else replace(attempt, throughput=replace(throughput, handoff_seconds=None))
+
+
 def _attempted(attempts: Sequence[Measurement], baseline: Baseline, limits: Limits) -> list[Attempted]:
     counted = [_counted_as(baseline, attempt) for attempt in attempts]
     return [Attempted(each, baseline, judge(each, baseline, limits)) for each in counted]
@@ -107,6 +117,7 @@ def _steps(measurement: Measurement) -> Sequence[float]:
 
 RULES: Mapping[str, Rule] = {
     "the guard": guard,
+    "the guard, blind to wake-ups": blind_guard,
     "mean step": _simple(fmean),
     "fastest window": _simple(min),
     "median window": _simple(median),
