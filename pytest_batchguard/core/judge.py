@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
 from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
-from pytest_batchguard.core.noise import hands_over_slowly, interval, tolerated
+from pytest_batchguard.core.noise import handoff_ratio, hands_over_slowly, interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
 
@@ -104,15 +104,16 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
 def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits) -> Check:
     """Hold the pace against its limit: a breach must exclude that nothing changed, a pass twice the tolerance.
 
-    Nor is it a breach where the machine wakes threads more slowly than it did when the baseline was recorded.
+    Nor is it a breach where the machine wakes threads more slowly than it did when the baseline was recorded, as far as
+    that explains it: a step takes longer in proportion at the most.
     """
     allowance = tolerated(limits.throughput_tolerance, accepted)
     check = _against("pace", measured.pace, accepted.pace, allowance)
     low, high = interval(measured, accepted)
     breaches = check.verdict is Verdict.REGRESSED
     is_known = low > accepted.pace if breaches else high < accepted.pace * (1 + 2 * allowance)
-    is_comparable = not (breaches and hands_over_slowly(measured, accepted.handoff_seconds))
-    verdict = check.verdict if is_known and is_comparable else Verdict.INCONCLUSIVE
+    is_explained = breaches and measured.pace <= check.limit * handoff_ratio(measured, accepted.handoff_seconds)
+    verdict = check.verdict if is_known and not is_explained else Verdict.INCONCLUSIVE
     return Check("pace", measured.pace, check.limit, verdict, accepted.pace, allowance, (low, high))
 
 

@@ -62,10 +62,17 @@ def interval(measured: ThroughputFigures, accepted: ThroughputFigures) -> tuple[
     return measured.pace / reach, measured.pace * reach
 
 
+def handoff_ratio(figures: ThroughputFigures, usual: float | None) -> float:
+    """Return how many times the usual seconds waking another thread took; 1 unless that is clearly longer."""
+    if figures.handoff_seconds is None or usual is None:
+        return 1.0
+    ratio = figures.handoff_seconds / usual
+    return ratio if ratio > 1 + SLOW_HANDOFF else 1.0
+
+
 def hands_over_slowly(figures: ThroughputFigures, usual: float | None) -> bool:
     """Return whether waking another thread took clearly longer than usual, in seconds; false where it is not known."""
-    handoff = figures.handoff_seconds
-    return handoff is not None and usual is not None and handoff > (1 + SLOW_HANDOFF) * usual
+    return handoff_ratio(figures, usual) > 1
 
 
 def of_usual_state(figures: Sequence[ThroughputFigures], usual: float | None = None) -> list[ThroughputFigures]:

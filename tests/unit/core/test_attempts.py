@@ -225,7 +225,7 @@ def woken(pace, handoff_seconds):
 
 
 def test_paces_taken_while_threads_wake_slowly_do_not_count():
-    slow, usual = woken(3.0, 1.2), woken(2.05, 1.05)
+    slow, usual = woken(2.4, 1.2), woken(2.05, 1.05)
     assert goes_on(slow, accepted=USUAL)
     reached = conclusion(slow, usual, accepted=USUAL)
     assert reached.place == 1
@@ -234,17 +234,22 @@ def test_paces_taken_while_threads_wake_slowly_do_not_count():
 
 
 def test_slow_pace_is_inconclusive_where_threads_wake_slowly_at_every_attempt():
-    slow = [woken(3.0, 1.2)] * MOST_ATTEMPTS
+    slow = [woken(2.6, 1.2)] * MOST_ATTEMPTS
     assert goes_on(*slow[:-1], accepted=USUAL)
     reached = conclusion(*slow, accepted=USUAL)
     assert reached.judgement.verdict is Verdict.INCONCLUSIVE
     assert "waking a thread takes 1.2 s, and took 1 s when the baseline was recorded" in reached.judgement.reason
 
 
+def test_pace_that_slow_wake_ups_do_not_explain_has_regressed():
+    assert verdict(*[woken(2.7, 1.2)] * FEWEST_TO_FAIL, accepted=USUAL) is Verdict.REGRESSED  # beyond 1.2 times 2.2
+
+
 def test_slow_pace_has_regressed_where_enough_attempts_were_taken_while_threads_woke_as_usual():
-    slow, regressed = woken(3.0, 1.2), woken(2.9, 1.0)
+    slow, regressed = woken(2.4, 1.2), woken(2.25, 1.0)
     assert goes_on(slow, regressed, accepted=USUAL)
-    assert conclusion(slow, regressed, regressed, accepted=USUAL).judgement.verdict is Verdict.REGRESSED
+    assert goes_on(slow, regressed, regressed, accepted=USUAL)
+    assert conclusion(slow, regressed, regressed, regressed, accepted=USUAL).judgement.verdict is Verdict.REGRESSED
 
 
 def test_where_the_usual_is_not_known_most_attempts_decide():
