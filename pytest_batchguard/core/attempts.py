@@ -80,8 +80,9 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
     if _stands(attempts) or len(attempts) == MOST_ATTEMPTS:
         return False
     together = conclude(attempts, limits)
-    paces = len(together.measurement.throughput.runs) if together.measurement.throughput else 0
-    counts = {"pace": paces or 1, "min_throughput": paces or 1}
+    throughput = together.measurement.throughput
+    # Fewer than the attempts, where some do not count for the pace.
+    counts = dict.fromkeys(("pace", "min_throughput"), max(1, len(throughput.runs)) if throughput else 1)
     return any(_is_open(check, counts.get(check.quantity, len(attempts))) for check in together.judgement.checks)
 
 
@@ -113,7 +114,7 @@ def taken_together(measurements: Sequence[Measurement], usual_handoff: float | N
     figures = of_usual_state([each.throughput for each in measurements if each.throughput is not None], usual_handoff)
     pace = middle([each.pace for each in figures]) if figures else 0.0
     distances = [
-        abs(math.log(each.throughput.pace / pace)) if each.throughput in figures and each.throughput else math.inf
+        abs(math.log(each.throughput.pace / pace)) if each.throughput and each.throughput in figures else math.inf
         for each in measurements
     ]
     place = distances.index(min(distances))
