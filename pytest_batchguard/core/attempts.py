@@ -81,9 +81,10 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
         return False
     together = conclude(attempts, limits)
     throughput = together.measurement.throughput
-    # Fewer than the attempts, where some do not count for the pace.
-    counts = dict.fromkeys(("pace", "min_throughput"), max(1, len(throughput.runs)) if throughput else 1)
-    return any(_is_open(check, counts.get(check.quantity, len(attempts))) for check in together.judgement.checks)
+    paces = max(1, len(throughput.runs)) if throughput else 0  # fewer than the attempts, where some do not count
+    return any(
+        _is_open(check, paces if check.quantity == "pace" else len(attempts)) for check in together.judgement.checks
+    )
 
 
 def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
@@ -111,7 +112,9 @@ def taken_together(measurements: Sequence[Measurement], usual_handoff: float | N
         measurements: At least one.
         usual_handoff: Seconds a wake-up when the baseline was recorded; `None` where that is not known.
     """
-    figures = of_usual_state([each.throughput for each in measurements if each.throughput is not None], usual_handoff)
+    every = [each.throughput for each in measurements if each.throughput is not None]
+    figures = of_usual_state(every, usual_handoff) if usual_handoff is not None else every
+    rate = median(each.images_per_second for each in every) if every else 0.0
     pace = middle([each.pace for each in figures]) if figures else 0.0
     distances = [
         abs(math.log(each.throughput.pace / pace)) if each.throughput and each.throughput in figures else math.inf
@@ -123,7 +126,9 @@ def taken_together(measurements: Sequence[Measurement], usual_handoff: float | N
     return place, replace(
         nearest,
         memory=replace(nearest.memory, peak_bytes=peak) if nearest.memory else None,
-        throughput=_throughput_together(nearest.throughput, pace, figures) if nearest.throughput else None,
+        throughput=replace(_throughput_together(nearest.throughput, pace, figures), images_per_second=rate)
+        if nearest.throughput
+        else None,
     )
 
 
@@ -159,7 +164,6 @@ def _throughput_together(
         pace=pace,
         pace_low=pace - below / shrink,
         pace_high=pace + above / shrink,
-        images_per_second=median(each.images_per_second for each in figures),
         handoff_seconds=usual_of(each.handoff_seconds for each in figures),
         runs=tuple(each.pace for each in figures),
     )

@@ -37,7 +37,8 @@ class Poison:
 def only_server():
     """Return the one fork server that runs."""
     children = psutil.Process().children()
-    (server,) = [child for child in children if "isolation.server" in " ".join(child.cmdline())]
+    # By its session and not by its command line, which the system does not show for a moment after it has begun.
+    (server,) = [child for child in children if os.getsid(child.pid) == child.pid]
     return server
 
 
