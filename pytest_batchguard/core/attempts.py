@@ -79,25 +79,24 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
     """
     if _stands(attempts) or len(attempts) == MOST_ATTEMPTS:
         return False
-    together = conclude(attempts, limits)
-    throughput = together.measurement.throughput
-    paces = max(1, len(throughput.runs)) if throughput else 0  # fewer than the attempts, where some do not count
-    return any(
-        _is_open(check, paces if check.quantity == "pace" else len(attempts)) for check in together.judgement.checks
-    )
+    return bool(_open_checks(conclude(attempts, limits), len(attempts)))
 
 
 def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
     """Return what all attempts at a case, at least one, come to together: judged as one measurement.
 
-    What is not measured again stands as it is.
+    What is not measured again stands as it is. Where the last attempt is made and too few of them count to call a pace
+    regressed, all of them count.
     """
     if _stands(attempts):
         return Conclusion(len(attempts) - 1, attempts[-1].measurement, attempts[-1].judgement)
     accepted = attempts[-1].baseline
     usual = accepted.throughput.handoff_seconds if accepted is not None and accepted.throughput else None
-    place, measurement = taken_together([attempt.measurement for attempt in attempts], usual)
-    return Conclusion(place, measurement, judge(measurement, _accepted_together(attempts, place), limits))
+    conclusion = _conclude(attempts, limits, usual)
+    is_last = len(attempts) == MOST_ATTEMPTS
+    if is_last and any(check.verdict is Verdict.REGRESSED for check in _open_checks(conclusion, len(attempts))):
+        return _conclude(attempts, limits, None)
+    return conclusion
 
 
 def taken_together(measurements: Sequence[Measurement], usual_handoff: float | None = None) -> tuple[int, Measurement]:
@@ -138,6 +137,22 @@ def is_noisy_alarm(judgement: Judgement) -> bool:
     return judgement.verdict in _ALARMS and noisy
 
 
+def _conclude(attempts: Sequence[Attempted], limits: Limits, usual_handoff: float | None) -> Conclusion:
+    place, measurement = taken_together([attempt.measurement for attempt in attempts], usual_handoff)
+    return Conclusion(place, measurement, judge(measurement, _accepted_together(attempts, place), limits))
+
+
+def _open_checks(conclusion: Conclusion, attempts: int) -> list[Check]:
+    """Return the figures that may still become another verdict."""
+    throughput = conclusion.measurement.throughput
+    paces = max(1, len(throughput.runs)) if throughput else 0  # fewer than the attempts, where some do not count
+    return [
+        check
+        for check in conclusion.judgement.checks
+        if _is_open(check, paces if check.quantity == "pace" else attempts)
+    ]
+
+
 def _smallest_peak(figures: Iterable[MemoryFigures | None]) -> int:
     return min((each.peak_bytes for each in figures if each is not None), default=0)
 
@@ -157,13 +172,13 @@ def _throughput_together(
     if len(figures) == 1:
         return nearest
     shrink = math.sqrt(len(figures))
-    below = fmean(each.pace - (each.pace if each.pace_low is None else each.pace_low) for each in figures)
-    above = fmean((each.pace if each.pace_high is None else each.pace_high) - each.pace for each in figures)
+    below = fmean(math.log(each.pace / (each.pace_low or each.pace)) for each in figures)
+    above = fmean(math.log((each.pace_high or each.pace) / each.pace) for each in figures)
     return replace(
         nearest,
         pace=pace,
-        pace_low=pace - below / shrink,
-        pace_high=pace + above / shrink,
+        pace_low=pace * math.exp(-below / shrink),
+        pace_high=pace * math.exp(above / shrink),
         handoff_seconds=usual_of(each.handoff_seconds for each in figures),
         runs=tuple(each.pace for each in figures),
     )

@@ -14,7 +14,7 @@ from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, Throughpu
 from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
 from pytest_batchguard.core.noise import handoff_ratio, hands_over_slowly, interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
-from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
+from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds, round_significant
 
 _WORST_FIRST = (
     Verdict.BROKEN,
@@ -73,7 +73,8 @@ def _absolute_checks(measurement: Measurement, limits: Limits) -> Iterator[Check
             yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
             # A loss that exploded at once falls ever after; it is held against the untrained model's too.
             untrained = loss.curve[0]
-            yield _at_most("diverged_loss", loss.last, untrained + abs(untrained), Verdict.UNHEALTHY)
+            rise = max(1.0, -limits.min_loss_decrease) * abs(untrained)
+            yield _at_most("diverged_loss", loss.last, untrained + rise, Verdict.UNHEALTHY)
             yield _at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * abs(untrained), Verdict.UNHEALTHY)
     if memory and limits.max_memory is not None:
         yield _at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
@@ -97,7 +98,8 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
     if measurement.loss and baseline.loss and math.isfinite(measurement.loss.decrease):
         decrease = baseline.loss.decrease
         limit = decrease - abs(decrease) * limits.loss_tolerance
-        check = _at_least("loss_decrease", measurement.loss.decrease, limit, Verdict.REGRESSED)
+        measured_decrease = round_significant(measurement.loss.decrease)  # as the baseline's is
+        check = _at_least("loss_decrease", measured_decrease, limit, Verdict.REGRESSED)
         yield Check(check.quantity, check.measured, limit, check.verdict, decrease, limits.loss_tolerance)
 
 

@@ -13,8 +13,9 @@ _UNSETTLED = 1.25
 
 
 def relative_spread(values: Sequence[float]) -> float:
-    """Return (largest − smallest) ÷ median; zero for a single value."""
-    return (max(values) - min(values)) / median(values)
+    """Return (largest − smallest) ÷ median; zero where all are alike."""
+    width = max(values) - min(values)
+    return width / median(values) if width else 0.0
 
 
 def median_interval(

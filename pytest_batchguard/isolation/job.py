@@ -53,7 +53,7 @@ class Job:
         environment: Added to the environment before anything else happens.
         working_directory: Of the process.
         module_path: Its `sys.path`.
-        output_path: The file that its standard output and error go to; `None` leaves them as they are.
+        output_path: The file that its standard output and error go to; where it is `None`, they are its parent's.
     """
 
     entry: str
@@ -101,6 +101,6 @@ def _settle_in(job: Job) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(line_buffering=True)  # what was printed outlives a crash
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # what was printed outlives a crash

@@ -101,7 +101,8 @@ class ForkLauncher:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                socket.send_fds(self._control, [LENGTH.pack(len(body))], [theirs.fileno()])
+                own = [1, 2] if job.output_path is None else []
+                socket.send_fds(self._control, [LENGTH.pack(len(body))], [theirs.fileno(), *own])
                 self._control.sendall(body)
                 started = self._receive("started")
             except OSError as error:

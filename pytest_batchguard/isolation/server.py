@@ -3,8 +3,9 @@
 Its arguments are FD MODULE…, where FD is a stream socket to the parent:
 
 * the server imports each MODULE and sends `ready`, or `unusable` with the reason;
-* the parent sends a job, pickled, with the descriptor of the child's private channel; the server forks, puts the
-  child into a process group of its own and sends `started` with its pid;
+* the parent sends a job, pickled, with the descriptor of the child's private channel, and where the job has no output
+  file with its own standard output and error for the child; the server forks, puts the child into a process group of
+  its own and sends `started` with its pid;
 * when a child has ended, the server kills what is left of its group, reaps it and sends `exited` with its pid and
   code, negative for a signal;
 * when the parent closes the socket or dies, the server kills its children's groups and ends.
@@ -31,6 +32,7 @@ from pytest_batchguard.isolation import groups, messages
 from pytest_batchguard.isolation.job import Job, run_job
 
 LENGTH = struct.Struct(">Q")
+_MOST_DESCRIPTORS = 3
 
 
 def main() -> None:
@@ -78,7 +80,7 @@ class Server:
                 return
 
     def _take_job(self) -> bool:
-        header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, 1)
+        header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, _MOST_DESCRIPTORS)
         if not header:
             return False
         (length,) = LENGTH.unpack(header)
@@ -88,26 +90,30 @@ class Server:
             if not chunk:
                 return False
             body += chunk
-        self._fork(pickle.loads(body), descriptors[0])  # noqa: S301 -- from the parent alone, over a private socket
+        self._fork(pickle.loads(body), *descriptors)  # noqa: S301 -- from the parent alone, over a private socket
         return True
 
-    def _fork(self, job: Job, descriptor: int) -> None:
+    def _fork(self, job: Job, channel: int, *streams: int) -> None:
         child = os.fork()
         if child == 0:
-            self._become_child(job, descriptor)
+            self._become_child(job, channel, streams)
         self._children.append(child)
         os.setpgid(child, child)
-        os.close(descriptor)
+        for descriptor in (channel, *streams):
+            os.close(descriptor)
         self._tell({"kind": "started", "pid": child})
 
-    def _become_child(self, job: Job, descriptor: int) -> NoReturn:
+    def _become_child(self, job: Job, channel: int, streams: tuple[int, ...]) -> NoReturn:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setpgid(0, 0)
         self._control.close()
         os.close(self._wakeup)
         os.close(self._wakeup_writer)
-        run_job(job, socket.socket(fileno=descriptor))
+        for number, stream in enumerate(streams, start=1):
+            os.dup2(stream, number)
+            os.close(stream)
+        run_job(job, socket.socket(fileno=channel))
 
     def _reap(self) -> None:
         for child in tuple(self._children):

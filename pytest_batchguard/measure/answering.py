@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
+from pytest_batchguard.core.figures import ThroughputFigures
+from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.contention import CpuTimes
 from pytest_batchguard.measure.warmup import WarmUp
 from pytest_batchguard.measure.window import Window
@@ -66,6 +68,17 @@ class AnsweringMeter:
     def step_seconds(self) -> float | None:
         """Mean seconds a step in the windows; `None` before there is one."""
         return fmean(self._windows) if self._windows else None
+
+    def figures(self) -> ThroughputFigures | None:
+        """Return what the windows yielded, counted in this training's own steps; `None` before there is one."""
+        if not self._windows:
+            return None
+        return ThroughputFigures(
+            images_per_second=self.batch_size / median(self._windows),
+            pace=1.0,
+            yardstick=yardstick.VERSION,
+            step_seconds=tuple(self._windows),
+        )
 
     def _wait_or_answer(self, synchronise: Callable[[], object]) -> None:
         if self._window is None:

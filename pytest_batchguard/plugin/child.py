@@ -29,7 +29,8 @@ _SELECTS_TESTS = {"keyword": "", "markexpr": "", "deselect": None, "lf": False, 
 _INTERFERES = {"log_file": os.devnull, "randomly_reset_seed": False}
 """Would empty the parent's log; would seed anew after the fixture has (pytest-randomly)."""
 
-_REMEMBERS = ("lfplugin", "nfplugin", "stepwiseplugin")
+_PARENTS_ALONE = ("lfplugin", "nfplugin", "stepwiseplugin", "rerunfailures")
+"""Plugins that would remember in the parent's place, or train again in the same process (pytest-rerunfailures)."""
 
 
 @dataclass(frozen=True)
@@ -152,18 +153,16 @@ class ChildPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Silence what would remember in the parent's place."""
-        for name in _REMEMBERS:
+        """Silence what is the parent's alone."""
+        for name in _PARENTS_ALONE:
             if session.config.pluginmanager.has_plugin(name):
                 session.config.pluginmanager.unregister(name=name)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the one item, by the name that the parent has for it: a path outside the rootdir has another here."""
-        node_id = self._assignment.node_id
-        items[:] = [item for item in items if item.nodeid.partition("::")[2] == node_id.partition("::")[2]]
-        for item in items:
-            item._nodeid = node_id  # type: ignore[attr-defined]  # noqa: SLF001 -- pytest has no way to rename it
+        """Keep the one item; the path of a file outside the rootdir may be another here than in the parent."""
+        name = self._assignment.node_id.partition("::")[2]
+        items[:] = [item for item in items if item.nodeid.partition("::")[2] == name]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send why the item could not be collected."""
@@ -185,7 +184,7 @@ class ChildPlugin:
         """Send the report of setup, call or teardown."""
         assert self._config is not None  # noqa: S101 -- configured before anything runs
         plain = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._send({"kind": "report", "report": plain})
+        self._send({"kind": "report", "report": {**plain, "nodeid": self._assignment.node_id}})
 
     def pytest_sessionfinish(self) -> None:
         """Send what was imported from the wrong tree, and of a probe what all of it was made of."""
@@ -202,7 +201,7 @@ class ChildPlugin:
         """Keep pytest from collecting garbage: to free an input pipeline may take many seconds, the exit frees all."""
         gc.freeze()
 
-    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str, nodeid: str) -> None:
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, when: str) -> None:
         """Send a warning of the test's; those of collecting the parent has had itself."""
         if when != "runtest":
             return
@@ -214,6 +213,6 @@ class ChildPlugin:
                 "filename": warning_message.filename,
                 "lineno": warning_message.lineno,
                 "when": when,
-                "nodeid": nodeid,
+                "nodeid": self._assignment.node_id,
             }
         )

@@ -40,7 +40,7 @@ def verdict_reports(
     item: pytest.Item, reports: list[pytest.TestReport], result: CaseResult, *, strict: bool
 ) -> list[pytest.TestReport]:
     """Return the reports with the verdict in the call's place."""
-    call = next((report for report in reports if report.when == "call"), None)
+    call = next((report for report in reversed(reports) if report.when == "call"), None)  # those of subtests come first
     if call is None:
         if any(report.failed for report in reports):
             return reports

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,8 +114,13 @@ def update(path: Path, device: Device, recorded: Mapping[str, Baseline], dropped
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path):
             text = _read_exactly(path) if path.exists() else ""
-            _parse(path, text)
-            replace_file(path, _edited(text, device, recorded, set(dropped)))
+            known = _parse(path, text)
+            kept = {node_id: known[node_id] for node_id in known.keys() - set(dropped)}
+            edited = _edited(text, device, kept, recorded)
+            if not _has_cases(path, edited, kept.keys() | recorded.keys()):
+                # Laid out by hand in a way that does not come in entries, such as one with anchors: written anew.
+                edited = _edited("", device, {}, {**kept, **recorded})
+            replace_file(path, edited)
     except OSError as error:
         raise BaselineFileError(f"{path}: cannot be written: {error}") from error
 
@@ -124,9 +130,16 @@ def _read_exactly(path: Path) -> str:
         return file.read()
 
 
-def _edited(text: str, device: Device, recorded: Mapping[str, Baseline], dropped: set[str]) -> str:
-    layout = _layout(text, device)
-    blocks = {node_id: block for node_id, block in layout.blocks.items() if node_id not in dropped}
+def _has_cases(path: Path, text: str, expected: AbstractSet[str]) -> bool:
+    try:
+        return _parse(path, text).keys() == expected
+    except BaselineFileError:
+        return False
+
+
+def _edited(text: str, device: Device, kept: Mapping[str, Baseline], recorded: Mapping[str, Baseline]) -> str:
+    layout = _layout(text, device, kept)
+    blocks = {node_id: block for node_id, block in layout.blocks.items() if node_id in kept}
     for node_id, baseline in recorded.items():
         comment = blocks[node_id].comment if node_id in blocks else ""
         blocks[node_id] = _Block(comment, _entry(node_id, baseline, layout.indent))
@@ -155,7 +168,7 @@ class _Layout:
     indent: str = "  "
 
 
-def _layout(text: str, device: Device) -> _Layout:
+def _layout(text: str, device: Device, kept: Mapping[str, Baseline]) -> _Layout:
     root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
@@ -166,37 +179,37 @@ def _layout(text: str, device: Device) -> _Layout:
     if not found:
         return _Layout("".join(lines) + "cases:\n", {}, "")
     key, cases = found[0]
-    if not cases.value or cases.flow_style:
+    if not isinstance(cases, yaml.MappingNode) or not cases.value or cases.flow_style:
         until = cases.end_mark.line + (cases.end_mark.column > 0)
-        blocks = {
-            node_id: _Block("", _entry(node_id, baseline, "  ")) for node_id, baseline in _parse(Path(), text).items()
-        }
+        blocks = {node_id: _Block("", _entry(node_id, baseline, "  ")) for node_id, baseline in kept.items()}
         return _Layout("".join(lines[: key.start_mark.line]) + "cases:\n", blocks, "".join(lines[until:]))
     return _block_layout(lines, cases)
 
 
 def _block_layout(lines: list[str], cases: Any) -> _Layout:
+    column = cases.start_mark.column
     end = len(lines) if cases.end_mark.column else min(cases.end_mark.line, len(lines))
-    while _is_remark(lines[end - 1]):
+    while _is_remark(lines[end - 1], column):
         end -= 1
     names = [key.value for key, _ in cases.value]
     keys = [key.start_mark.line for key, _ in cases.value]
     starts = []
     for line in keys:
         start = line
-        while _is_remark(lines[start - 1]):
+        while _is_remark(lines[start - 1], column):
             start -= 1
         starts.append(start)
     blocks = {
         name: _Block("".join(lines[start:key]), "".join(lines[key:until]))
         for name, start, key, until in zip(names, starts, keys, [*starts[1:], end], strict=True)
     }
-    indent = " " * cases.start_mark.column
-    return _Layout("".join(lines[: starts[0]]), blocks, "".join(lines[end:]), indent)
+    return _Layout("".join(lines[: starts[0]]), blocks, "".join(lines[end:]), " " * column)
 
 
-def _is_remark(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith("#")
+def _is_remark(line: str, column: int) -> bool:
+    """Return whether a line is empty, or a comment on what follows; one that is indented deeper ends an entry."""
+    text = line.lstrip()
+    return not text or (text.startswith("#") and len(line) - len(text) <= column)
 
 
 def _head(device: Device) -> str:
@@ -233,7 +246,7 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
     try:
         data = yaml.safe_load(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError is a date that there is not
         raise BaselineFileError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
@@ -250,8 +263,13 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
             line = _line_of(root, (str(key),))
             raise BaselineFileError(f"{path}:{line}: {key}: unknown key, allowed: {', '.join(_TOP_LEVEL)}")
     if "device" in data:
-        _checked(path, root, Device, data["device"], ("device",))
-    cases = data.get("cases") or {}
+        key = _checked(path, root, Device, data["device"], ("device",)).key
+        if path.stem != key:
+            problem = (
+                f"found {key}, allowed: {path.stem}, as the file is named; the figures of one device are not another's"
+            )
+            raise BaselineFileError(_located(path, root, ("device", "key"), problem))
+    cases = {} if data.get("cases") is None else data["cases"]
     if not isinstance(cases, dict):
         raise BaselineFileError(f"{path}:{_line_of(root, ('cases',))}: cases: found {cases!r}, allowed: a mapping")
     return {str(node_id): _baseline(path, root, str(node_id), entry) for node_id, entry in cases.items()}
@@ -272,6 +290,8 @@ def _refuse_duplicates(path: Path, node: Any) -> None:
 def _baseline(path: Path, root: Any, node_id: str, entry: Any) -> Baseline:
     keys = ("cases", node_id)
     baseline = _checked(path, root, Baseline, _with_text_dates(entry), keys)
+    if baseline.memory is None and baseline.throughput is None and baseline.loss is None:
+        raise BaselineFileError(_located(path, root, keys, "found no figures, allowed: memory, throughput or loss"))
     for part, names in _ABOVE_ZERO.items():
         for name in names:
             found = getattr(getattr(baseline, part), name, None)

@@ -66,9 +66,9 @@ def _read(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:  # the latter is a ValueError too
         raise TuningFileError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError is a date that there is not
         raise TuningFileError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
@@ -79,7 +79,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise TuningFileError(
             f"{path}: schema: found {found!r}, allowed: {SCHEMA}; a newer pytest-batchguard wrote it?"
         )
+    for key, device in data["devices"].items():
+        _check_mapping(path, device, "devices", key)
+        _check_mapping(path, device.get("guards", {}), "devices", key, "guards")
+        for guard, sizes in device.get("guards", {}).items():
+            _check_mapping(path, sizes, "devices", key, "guards", guard)
     return data
+
+
+def _check_mapping(path: Path, found: Any, *keys: Any) -> None:
+    if not isinstance(found, dict):
+        raise TuningFileError(f"{path}: {' → '.join(map(str, keys))}: found {found!r}, allowed: a mapping")
 
 
 def _entry(tuning: Tuning) -> dict[str, Any]:

@@ -149,9 +149,8 @@ class Recorder:
         return relative
 
     def _throughput_figures(self) -> ThroughputFigures | None:
-        if not isinstance(self._throughput, ThroughputMeter):
-            return None
-        return replace(self._throughput.figures(), thermally_limited=self._thermally_limited)
+        figures = self._throughput.figures() if self._throughput is not None else None
+        return figures and replace(figures, thermally_limited=self._thermally_limited)
 
     def _meter(self) -> ThroughputMeter | AnsweringMeter:
         case = self._plan.case

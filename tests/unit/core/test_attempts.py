@@ -209,8 +209,10 @@ def test_taken_together_is_the_one_nearest_to_the_middle_with_the_figures_of_all
     place, together = taken_together([first, second, third])
     assert place == 2
     assert together.throughput.pace == pytest.approx(3.0)
-    assert together.throughput.pace_low == pytest.approx(3.0 - 0.3 / 3**0.5)
-    assert together.throughput.pace_high == pytest.approx(3.0 + 0.3 / 3**0.5)
+    below = math.log(2.0 / 1.7) + math.log(4.5 / 4.2) + math.log(3.0 / 2.7)
+    above = math.log(2.6 / 2.0) + math.log(4.8 / 4.5)
+    assert together.throughput.pace_low == pytest.approx(3.0 * math.exp(-below / 3 / 3**0.5))
+    assert together.throughput.pace_high == pytest.approx(3.0 * math.exp(above / 3 / 3**0.5))
     assert together.throughput.images_per_second == 800.0
     assert together.throughput.runs == (2.0, 4.5, 3.0)
     assert together.memory.peak_bytes == 100
@@ -222,6 +224,31 @@ USUAL = baseline(throughput=throughput(2.0, runs=(2.0, 1.98, 2.02, 2.01, 1.99), 
 
 def woken(pace, handoff_seconds):
     return measurement(throughput=throughput(pace, handoff_seconds=handoff_seconds))
+
+
+def test_wide_intervals_of_few_paces_stay_above_zero():
+    poor = [measurement(throughput=throughput(*each)) for each in ((1.0, 900.0), (10.0, 900.0))]
+    poor[1] = measurement(throughput=throughput(10.0, 900.0, pace_low=1.0, pace_high=11.0))
+    _, together = taken_together(poor)
+    assert 0 < together.throughput.pace_low < together.throughput.pace
+
+
+@pytest.mark.parametrize("last", [2.25, 2.6])
+def test_too_few_paces_that_count_call_nothing_regressed(last):
+    slow = [woken(2.4, 1.2)] * 4
+    reached = conclusion(*slow, woken(last, 1.0), accepted=USUAL)
+    assert reached.judgement.verdict is Verdict.INCONCLUSIVE
+    assert "the machine is in another state" in reached.judgement.reason
+
+
+def test_one_good_pace_that_counts_is_enough():
+    slow = [woken(2.4, 1.2)] * 4
+    assert conclusion(*slow, woken(2.0, 1.0), accepted=USUAL).judgement.verdict is Verdict.PASSED
+
+
+def test_where_too_few_count_slow_wake_ups_excuse_no_more_than_they_explain():
+    slow = [woken(4.0, 1.2)] * 4
+    assert conclusion(*slow, woken(4.0, 1.0), accepted=USUAL).judgement.verdict is Verdict.REGRESSED
 
 
 def test_paces_taken_while_threads_wake_slowly_do_not_count():

@@ -150,6 +150,18 @@ def test_loss_below_zero_may_fall_further():
     assert judgement.verdict is Verdict.NO_BASELINE
 
 
+def test_loss_may_rise_as_far_as_the_least_decrease_allows():
+    limits = Limits(min_loss_decrease=-5)
+    assert judge(learning(-4.0, last=10.0), None, limits).verdict is Verdict.NO_BASELINE
+    assert judge(learning(-4.0, last=12.1), None, limits).verdict is Verdict.UNHEALTHY
+
+
+def test_unchanged_loss_decrease_is_as_good_as_its_rounded_baseline():
+    accepted = baseline(loss=LossFigures(2.0, 1.0, 0.7754, (2.0, 1.0)))
+    judgement = judge(learning(0.77536), accepted, Limits(loss_tolerance=0))
+    assert check(judgement, "loss_decrease").verdict is Verdict.PASSED
+
+
 def test_loss_decrease_that_keeps_its_share_of_the_baselines_passes():
     judgement = judge(learning(0.35), baseline(loss=LossFigures(2, 1, 0.5, ())), Limits(loss_tolerance=0.3))
     assert judgement.verdict is Verdict.PASSED

@@ -75,12 +75,12 @@ def test_example_of_the_design_is_read(path):
 
 
 def test_commit_of_digits_alone_is_a_text(path):
-    path.write_text(f"{HEAD}  {FIRST}:\n    recorded_with: {{commit: 1234567}}\n")
+    path.write_text(f"{HEAD}  {FIRST}:\n    memory: {{peak_bytes: 1}}\n    recorded_with: {{commit: 1234567}}\n")
     assert baselines.read(path).cases[FIRST].recorded_with.commit == "1234567"
 
 
 def test_provenance_that_is_null_is_unknown(path):
-    path.write_text(f"{HEAD}  {FIRST}:\n    recorded_with: {{commit: null}}\n")
+    path.write_text(f"{HEAD}  {FIRST}:\n    memory: {{peak_bytes: 1}}\n    recorded_with: {{commit: null}}\n")
     assert baselines.read(path).cases[FIRST].recorded_with.commit is None
 
 
@@ -188,7 +188,28 @@ def test_entry_that_is_empty_is_refused_with_its_line(path):
     ],
 )
 def test_figure_that_nothing_can_be_compared_with_is_refused_with_line_and_keys(path, line):
-    assert refusal(path, f"{HEAD}  {FIRST}:\n    {line}\n").startswith(f":6: cases → {FIRST} → ")
+    loss = "loss: {first: 1.0, last: 0.5, decrease: 0.5, curve: []}"
+    assert refusal(path, f"{HEAD}  {FIRST}:\n    {line}\n    {loss}\n").startswith(f":6: cases → {FIRST} → ")
+
+
+def test_entry_without_figures_is_refused(path):
+    message = refusal(path, f"{HEAD}  {FIRST}: {{}}\n")
+    assert message == f":5: cases → {FIRST}: found no figures, allowed: memory, throughput or loss"
+
+
+def test_figures_of_another_device_are_refused(path):
+    message = refusal(path, file_of(entry(FIRST)).replace("key: nvidia-h200", "key: nvidia-a100"))
+    assert message.startswith(":3: device → key: found nvidia-a100, allowed: nvidia-h200")
+
+
+def test_date_that_there_is_not_is_refused(path):
+    message = refusal(path, file_of(entry(FIRST), "    recorded_with: {date: 2026-02-30}\n"))
+    assert message.startswith(": is not YAML: ")
+
+
+@pytest.mark.parametrize("found", ["0", "false", "words"])
+def test_cases_that_are_no_mapping_are_refused(path, found):
+    assert refusal(path, HEAD.replace("cases:", f"cases: {found}")).startswith(":4: cases: found ")
 
 
 def test_small_figures_are_read(path):

@@ -1,8 +1,10 @@
 """Writing a device's file: what was recorded changes, every other byte stays, and a failure changes nothing."""
 
+import json
 import multiprocessing
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -328,14 +330,44 @@ def test_new_file_is_whole_before_it_takes_the_name(path, monkeypatch):
     replace_file = os.replace
 
     def watch(source, target):
-        seen.append((path.read_text(), baselines.read(source).cases))
+        seen.append((path.read_text(), Path(source).read_text()))
         replace_file(source, target)
 
     before = file_of(entry(FIRST))
     path.write_text(before)
     monkeypatch.setattr(os, "replace", watch)
     baselines.update(path, GPU, {FIRST: NEW})
-    assert seen == [(before, {FIRST: NEW})]
+    assert seen == [(before, path.read_text())]
+    assert baselines.read(path).cases == {FIRST: NEW}
+
+
+@pytest.mark.parametrize("nothing", ["null", "~"])
+def test_cases_that_are_written_as_nothing_take_the_first_entry(path, nothing):
+    path.write_text(HEAD.replace("cases:", f"cases: {nothing}"))
+    baselines.update(path, GPU, {FIRST: NEW})
+    assert baselines.read(path).cases == {FIRST: NEW}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}  {FIRST}: &same\n    memory: {{peak_bytes: 7}}\n  {SECOND}: *same\n",
+        f"{HEAD.rstrip()} &all\n{entry(FIRST)}{entry(SECOND)}",
+        json.dumps({"schema": 1, "cases": {name: {"memory": {"peak_bytes": 7}} for name in (FIRST, SECOND)}}),
+    ],
+    ids=["an anchor on an entry", "an anchor on all", "all in one line"],
+)
+def test_layout_that_does_not_come_in_entries_is_written_anew_and_loses_no_case(path, text):
+    path.write_text(text)
+    untouched = baselines.read(path).cases[SECOND]
+    baselines.update(path, GPU, {FIRST: NEW})
+    assert baselines.read(path).cases == {FIRST: NEW, SECOND: untouched}
+
+
+def test_comment_that_ends_an_entry_goes_with_it(path):
+    path.write_text(file_of(entry(FIRST), "    # of the first\n", "  # of the second\n", entry(SECOND)))
+    baselines.update(path, GPU, {}, [SECOND])
+    assert path.read_text() == file_of(entry(FIRST), "    # of the first\n")
 
 
 def test_folder_that_cannot_be_made_is_an_error_that_names_the_file(tmp_path):
