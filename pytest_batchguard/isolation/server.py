@@ -80,7 +80,10 @@ class Server:
                 return
 
     def _take_job(self) -> bool:
-        header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, _MOST_DESCRIPTORS)
+        try:
+            header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, _MOST_DESCRIPTORS)
+        except ConnectionResetError:  # the parent died with something unread
+            return False
         if not header:
             return False
         (length,) = LENGTH.unpack(header)

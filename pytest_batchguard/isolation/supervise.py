@@ -48,7 +48,7 @@ def supervise(child: Child, timeout_seconds: float, on_message: Callable[[dict[s
 
     Args:
         child: Just launched.
-        timeout_seconds: From now to its end.
+        timeout_seconds: From now to its end, less the time in `on_message`, in which it may stand still.
         on_message: Called with every message but the last; raises `IsolationError` at one that it cannot read.
     """
     try:
@@ -84,10 +84,12 @@ def _follow(child: Child, deadline: float, on_message: Callable[[dict[str, Any]]
             chunk = b""
         if not chunk:
             return Ending(EndingKind.DIED)
+        begin = time.monotonic()
         try:
             ending = _hand_on(decoder.feed(chunk), on_message)
         except IsolationError as error:
             return Ending(EndingKind.GARBAGE, detail=str(error))
+        deadline += time.monotonic() - begin
         if ending is not None:
             return ending
 

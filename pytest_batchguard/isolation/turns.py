@@ -27,6 +27,9 @@ class Companion:
         child: Just launched.
         timeout_seconds: For each of its answers.
         listen: Takes what else it says.
+
+    Attributes:
+        has_failed: Whether it did not answer once, and so never will.
     """
 
     def __init__(self, child: Child, timeout_seconds: float, listen: Listen = lambda _message: None) -> None:
@@ -35,6 +38,7 @@ class Companion:
         self._listen = listen
         self._inbox = messages.Inbox(child.channel)
         self._is_ready = False
+        self.has_failed = False
 
     def ask(self, question: dict[str, Any], asker: Child) -> dict[str, Any]:
         """Stop `asker`, let this child answer, stop it again and let `asker` go on.
@@ -47,6 +51,7 @@ class Companion:
             IsolationError: It failed, died, or gave no answer in time.
         """
         asker.pause()
+        self.has_failed = True
         try:
             if self._is_ready:
                 self._child.resume()
@@ -56,6 +61,7 @@ class Companion:
             self._child.channel.sendall(messages.encode(question))
             answer = self._answer()
             self._child.pause()
+            self.has_failed = False
         except OSError as error:
             raise IsolationError(f"the process beside it is gone: {error}") from error
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -75,6 +76,8 @@ def _cpu_name() -> str:
             return f"{name} (family {cpu['cpu family']}, model {cpu['model']})"
         if name:
             return name
+        if "CPU part" in cpu:  # ARM has no names
+            return f"{platform.machine()} (implementer {cpu.get('CPU implementer')}, part {cpu['CPU part']})"
     if sys.platform == "darwin":
         import subprocess
 
@@ -83,9 +86,15 @@ def _cpu_name() -> str:
 
 
 def _usable_cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the cores that this process may use, or the container's share of their time where that is less."""
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return min(cores, math.ceil(int(quota) / int(period))) if quota.isdigit() else cores
 
 
 def _host_memory_bytes() -> int:

@@ -67,17 +67,15 @@ def visible_gpus(pynvml: Any, environ: Mapping[str, str]) -> list[Gpu]:
         pynvml: What `opened_nvml` yielded.
         environ: Of the process.
     """
-    cards = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    known = [_describe(pynvml, handle) for card in cards for handle in _slices_or_card(pynvml, card)]
+    cards = [_shown(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
+    known = [gpu for card in cards for gpu in card]
     asked = environ.get("CUDA_VISIBLE_DEVICES")
     if asked is None:
         return known
     chosen: list[Gpu] = []
     for entry in filter(None, (part.strip() for part in asked.split(","))):
-        if entry.isdigit() and int(entry) < len(cards):
-            chosen.append(_describe(pynvml, _slices_or_card(pynvml, cards[int(entry)])[0]))
-            continue
-        matches = [gpu for gpu in known if gpu.uuid.startswith(entry)]
+        is_index = entry.isdigit() and int(entry) < len(cards)
+        matches = cards[int(entry)] if is_index else [gpu for gpu in known if gpu.uuid.startswith(entry)]
         if not matches:
             break  # CUDA too ignores everything behind the first entry that it does not know
         chosen.append(matches[0])
@@ -125,6 +123,15 @@ def driver_versions(pynvml: Any) -> tuple[str, str]:
     return pynvml.nvmlSystemGetDriverVersion(), f"{cuda // 1000}.{cuda % 1000 // 10}"
 
 
+def _shown(pynvml: Any, index: int) -> list[Gpu]:
+    """Return what CUDA shows of one card: itself, or its slices; nothing of one that the driver has lost."""
+    try:
+        card = pynvml.nvmlDeviceGetHandleByIndex(index)
+        return [_describe(pynvml, handle) for handle in _slices_or_card(pynvml, card)]
+    except pynvml.NVMLError:
+        return []
+
+
 def _slices_or_card(pynvml: Any, card: Any) -> list[Any]:
     try:
         enabled, _ = pynvml.nvmlDeviceGetMigMode(card)
@@ -138,7 +145,7 @@ def _slices_or_card(pynvml: Any, card: Any) -> list[Any]:
             slices.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(card, index))
         except pynvml.NVMLError:
             continue
-    return slices or [card]
+    return slices
 
 
 def _describe(pynvml: Any, handle: Any) -> Gpu:

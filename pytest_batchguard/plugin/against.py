@@ -153,8 +153,7 @@ class Against:
             if ending.kind is not EndingKind.COMPLETE:
                 problems.append(f"it could not be collected: {ending.kind.value}")
         if problems:
-            needs = "; it may need other packages than are installed here" if "ModuleNotFound" in problems[0] else ""
-            self._problem = f"broken base: {self._checkout.reference} does not run here: {problems[0]}{needs}"
+            self._problem = f"broken base: {self._checkout.reference} does not run here: {_with_needs(problems[0])}"
         return found
 
     @property
@@ -249,8 +248,15 @@ def _problem(base: Attempt, otherwise: str = _NEVER_TRAINED) -> str:
         return base.measurement.failure.message
     failed = next((report for report in base.reports if has_failed(report)), None)
     if failed is not None:
-        return last_line(str(failed.longrepr))
+        crash = getattr(failed.longrepr, "reprcrash", None)
+        first, *_ = crash.message.splitlines() if crash is not None else [last_line(str(failed.longrepr))]
+        return _with_needs(first)
     return "" if base.measurement is not None else otherwise
+
+
+def _with_needs(problem: str) -> str:
+    needs = "; it may need other packages than are installed here" if "ModuleNotFound" in problem else ""
+    return problem + needs
 
 
 def _ran_out_of_memory(measurement: Measurement | None) -> bool:

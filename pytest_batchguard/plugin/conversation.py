@@ -81,7 +81,7 @@ class Conversation:
         """
         try:
             self._take(child, message)
-        except (KeyError, TypeError, AttributeError, PlainDataError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError, PlainDataError) as error:
             raise IsolationError(f"the process sent a {message['kind']} that cannot be read: {error}") from error
 
     def _take(self, child: Child, message: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,10 @@ from pytest_batchguard.errors import last_line
 from pytest_batchguard.isolation.supervise import Ending, EndingKind
 from pytest_batchguard.training import oom
 
-_OUTPUT_BYTES = 4000
+_OUTPUT_BYTES = 2**16
+"""Read of the end of an output: Python's dump of every thread may stand behind what the framework said."""
+
+_OWN_ERROR = re.compile(r"^pytest_batchguard\.errors\.\w+: ")
 
 
 def failure_of(ending: Ending, output: str, timeout_seconds: float, phase: str, *, killed_by_kernel: bool) -> Failure:
@@ -30,7 +34,7 @@ def failure_of(ending: Ending, output: str, timeout_seconds: float, phase: str, 
         return Failure(FailureKind.TIMEOUT, message, phase=phase)
     if ending.kind is EndingKind.ERROR:
         last_words = last_line(str(ending.detail)) or "its process ended with an error that it did not tell"
-        return Failure(FailureKind.ERROR, last_words, phase=phase)
+        return Failure(FailureKind.ERROR, _OWN_ERROR.sub("", last_words), phase=phase)
     if ending.kind is EndingKind.GARBAGE:
         return Failure(FailureKind.CRASH, f"{ending.detail}, {phase}", phase=phase)
     if killed_by_kernel and ending.code == -signal.SIGKILL:
@@ -63,4 +67,6 @@ def tail(path: str | None) -> str:
     """Return the end of what a process has written."""
     if path is None or not Path(path).exists():
         return ""
-    return Path(path).read_bytes()[-_OUTPUT_BYTES:].decode(errors="replace")
+    with Path(path).open("rb") as file:
+        file.seek(max(0, Path(path).stat().st_size - _OUTPUT_BYTES))
+        return file.read().decode(errors="replace")

@@ -145,5 +145,5 @@ def problem_of(attempt: Attempt) -> str:
     if attempt.measurement is not None or any(report.skipped for report in attempt.reports):
         return ""
     if not attempt.reports:
-        return f"its process did not find the test: {last_line(attempt.output) or 'it collected nothing'}"
+        return f"its process did not come to the test: {last_line(attempt.output) or 'it collected nothing'}"
     return _NEVER_TRAINED

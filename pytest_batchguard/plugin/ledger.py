@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -15,6 +16,43 @@ from pytest_batchguard.plugin import code_state
 from pytest_batchguard.tuning.found import Found
 
 _KEY = "batchguard/probes"
+_OF_NO_CONSEQUENCE = frozenset(
+    {
+        "cacheclear",
+        "capture",
+        "code_highlight",
+        "color",
+        "deselect",
+        "disable_warnings",
+        "durations",
+        "durations_min",
+        "failedfirst",
+        "file_or_dir",
+        "fold_skipped",
+        "force_short_summary",
+        "fulltrace",
+        "keyword",
+        "lf",
+        "markexpr",
+        "maxfail",
+        "newfirst",
+        "no_header",
+        "no_summary",
+        "quiet",
+        "reportchars",
+        "showcapture",
+        "showlocals",
+        "stepwise",
+        "stepwise_reset",
+        "stepwise_skip",
+        "tbstyle",
+        "verbose",
+        "xmlpath",
+    }
+)
+"""Options of pytest's that select tests or show results."""
+
+_DECIDING = ("CUDA_", "KERAS_", "NVIDIA_", "TF_", "XLA_")
 
 
 class Ledger:
@@ -72,3 +110,14 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def settings(config: pytest.Config) -> dict[str, str]:
+    """Return the options and environment variables that may decide the figures, a project's own options among them."""
+    given = {
+        f"option {name}": repr(setting)
+        for name, setting in vars(config.option).items()
+        if name not in _OF_NO_CONSEQUENCE and not name.startswith("batchguard")
+        if isinstance(setting, (str, int, float, list, tuple))
+    }
+    return given | {name: setting for name, setting in os.environ.items() if name.startswith(_DECIDING)}

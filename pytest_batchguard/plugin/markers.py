@@ -14,6 +14,7 @@ import pytest
 from pytest_batchguard.core.model import Case, ImageSize
 from pytest_batchguard.core.units import parse_fraction, parse_size
 from pytest_batchguard.errors import ConfigurationError
+from pytest_batchguard.plugin.options import LARGEST_SEED, LONGEST_TIMEOUT
 
 _IMAGE_SIZE_ALLOWED = "a positive int (square), a (height, width) pair, or a list of these"
 _PAIR = 2
@@ -120,10 +121,11 @@ def _image_size(value: Any) -> ImageSize:
     raise ConfigurationError(f"image_size: found {value!r}, allowed: {_IMAGE_SIZE_ALLOWED}")
 
 
-def _count(smallest: int) -> Callable[[str, Any], int]:
+def _count(smallest: int, largest: float = math.inf) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-            raise ConfigurationError(f"{name}: found {value!r}, allowed: an int from {smallest} up")
+        if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
+            reach = "up" if math.isinf(largest) else f"to {largest}"
+            raise ConfigurationError(f"{name}: found {value!r}, allowed: an int from {smallest} {reach}")
         return value
 
     return check
@@ -138,6 +140,12 @@ def _number(name: str, value: Any) -> float:
 def _positive(name: str, value: Any) -> float:
     if _number(name, value) <= 0:
         raise ConfigurationError(f"{name}: found {value!r}, allowed: a number above 0")
+    return float(value)
+
+
+def _timeout(name: str, value: Any) -> float:
+    if _positive(name, value) > LONGEST_TIMEOUT:
+        raise ConfigurationError(f"{name}: found {value!r}, allowed: seconds, at most {LONGEST_TIMEOUT}")
     return float(value)
 
 
@@ -163,8 +171,8 @@ def _tolerance(name: str, value: Any) -> float:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "steps": _count(4),
     "warmup": _count(1),
-    "seed": _count(0),
-    "timeout": _positive,
+    "seed": _count(0, LARGEST_SEED),
+    "timeout": _timeout,
     "memory_budget": _size,
     "max_memory": _size,
     "min_throughput": _positive,
@@ -173,6 +181,14 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "memory_tolerance": _tolerance,
     "loss_tolerance": _tolerance,
 }
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """Return the case that an item is; `None` where it is none."""
+    if item.get_closest_marker("batchguard") is None:
+        return None
+    case = getattr(getattr(item, "callspec", None), "params", {}).get("batchguard")
+    return case if isinstance(case, Case) else None
 
 
 def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark, *, tunes: bool) -> None:
@@ -187,6 +203,8 @@ def parametrize(metafunc: pytest.Metafunc, marker: pytest.Mark, *, tunes: bool) 
     name = metafunc.definition.nodeid
     if "batchguard" not in metafunc.fixturenames:
         pytest.fail(f"{name}: the guard does not take the fixture `batchguard`, so it cannot train", pytrace=False)
+    if sum(marker.name == "batchguard" for marker in metafunc.definition.own_markers) > 1:
+        pytest.fail(f"{name}: found several batchguard markers, allowed: one; see its argument `cases`", pytrace=False)
     complaint = ""
     try:
         cases = GuardOptions.from_marker(marker).declared_cases()

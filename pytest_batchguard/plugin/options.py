@@ -14,6 +14,12 @@ import pytest
 
 from pytest_batchguard.errors import ConfigurationError
 
+LARGEST_SEED = 2**32 - 1
+"""That NumPy takes."""
+
+LONGEST_TIMEOUT = 10**6
+"""Seconds: eleven days."""
+
 
 class Option(NamedTuple):
     """One option.
@@ -49,11 +55,12 @@ def _switch(text: str) -> bool:
     raise ConfigurationError(f"found {text!r}, allowed: true or false")
 
 
-def _count(smallest: int) -> Callable[[str], int]:
+def _count(smallest: int, largest: float = math.inf) -> Callable[[str], int]:
     def read(text: str) -> int:
         number = int(text) if text.strip().isdecimal() else -1
-        if number < smallest:
-            raise ConfigurationError(f"found {text!r}, allowed: a whole number from {smallest} up")
+        if not smallest <= number <= largest:
+            reach = "up" if math.isinf(largest) else f"to {largest}"
+            raise ConfigurationError(f"found {text!r}, allowed: a whole number from {smallest} {reach}")
         return number
 
     return read
@@ -70,8 +77,8 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise ConfigurationError(f"found {text!r}, allowed: seconds, more than 0")
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise ConfigurationError(f"found {text!r}, allowed: seconds, more than 0 and at most {LONGEST_TIMEOUT}")
     return seconds
 
 
@@ -113,7 +120,7 @@ OPTIONS = (
     Option("batchguard_json", _text, None, "FILE", "write every figure and verdict to FILE"),
     Option("batchguard_steps", _count(4), 20, "N", "training steps to measure"),
     Option("batchguard_warmup", _count(1), 5, "N", "training steps before"),
-    Option("batchguard_seed", _count(0), 0, "N", "seed of Python, NumPy and TensorFlow"),
+    Option("batchguard_seed", _count(0, LARGEST_SEED), 0, "N", "seed of Python, NumPy and TensorFlow"),
     Option("batchguard_repeats", _count(1), 5, "N", "fresh processes that an update measures each case in"),
     Option("batchguard_timeout", _seconds, 300.0, "SECONDS", "longest time for one process of a case"),
     Option("batchguard_throughput_tolerance", _fraction, 0.1, "SHARE", "how much slower a case may get: 0.1 or 10%%"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -118,9 +119,12 @@ def refusal_report(item: pytest.Item, reason: str) -> pytest.TestReport:
     return report
 
 
-def unittest_report(item: pytest.Item) -> pytest.TestReport:
-    """Return the failed report of a guard that is no function of pytest's and so has no cases."""
-    return refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")
+def no_case_report(item: pytest.Item) -> pytest.TestReport:
+    """Return the failed report of a test that has the marker and yet no case."""
+    is_of_unittest = isinstance(getattr(item, "cls", None), type) and issubclass(item.cls, unittest.TestCase)  # type: ignore[attr-defined]
+    if is_of_unittest:
+        return refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")
+    return refusal_report(item, "the marker batchguard came too late for its cases: put it on the test function")
 
 
 def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:

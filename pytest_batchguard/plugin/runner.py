@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
 import pytest
 
@@ -114,6 +114,8 @@ class CaseRunner:
             killed = kernel_kills() > killed_before
             failure = failure_of(ending, attempt.output, timeout_seconds, conversation.phase, killed_by_kernel=killed)
             attempt.measurement = _failed(plan, failure)
+        elif not attempt.reports and not attempt.output:
+            attempt.output = tail(job.output_path)  # of a session that ended before the test
         elif attempt.measurement is not None and oom.was_tight(tail(job.output_path)):
             note = "tight: the allocator had to collect its free regions to go on"
             attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, note))
@@ -127,7 +129,14 @@ class CaseRunner:
             plan: Says the yardstick's sizes.
         """
         with ExitStack() as stack:
-            yield cache(partial(self._start_yardstick, plan, stack))
+            running: list[Companion] = []
+
+            def start() -> Companion:
+                if not running or running[-1].has_failed:
+                    running.append(self._start_yardstick(plan, stack))
+                return running[-1]
+
+            yield start
 
     def _kinds(self) -> tuple[Pass, ...]:
         return (Pass.WHOLE,) if self._device.is_gpu else (Pass.MEMORY, Pass.THROUGHPUT)
@@ -141,7 +150,9 @@ class CaseRunner:
             return SpawnLauncher()
         # pytest's own modules too: what this process has loaded, each child would load anew.
         preload = (*_PRELOAD, *(name for name in sys.modules if name.startswith("_pytest.")))
-        return ForkLauncher(preload, _server_environment(kind), sys.path, self._path(f"server-{kind.value}"))
+        return ForkLauncher(
+            preload, _server_environment(kind, self._device), sys.path, self._path(f"server-{kind.value}")
+        )
 
     def _path(self, name: str) -> str:
         return os.path.join(self._scratch.name, name)  # noqa: PTH118 -- a job's paths are texts
@@ -163,7 +174,7 @@ class CaseRunner:
         self._processes += 1
         place = Place(checkout)
         invocation = self._config.invocation_params
-        environment = _server_environment(self._server_of(plan.kind))
+        environment = _server_environment(self._server_of(plan.kind), self._device)
         if plan.has_cpu_pool:
             environment |= cpu_allocator_environment(plan.budget_bytes or plan.device.memory_bytes)
         function = item.nodeid.partition("::")[2].partition("[")[0]
@@ -203,7 +214,7 @@ class CaseRunner:
         job = Job(
             entry=_YARDSTICK_ENTRY,
             payload=plan,
-            environment=_server_environment(plan.kind),
+            environment=_server_environment(plan.kind, self._device),
             module_path=tuple(sys.path),
             output_path=self._path("yardstick"),
         )
@@ -233,10 +244,12 @@ def _forks(config: pytest.Config) -> bool:
     return bool(method == "fork" or (method == "auto" and sys.platform == "linux"))
 
 
-def _server_environment(kind: Pass) -> dict[str, str]:
+def _server_environment(kind: Pass, device: Device) -> dict[str, str]:
+    if not device.is_gpu:
+        # Hidden from Keras too, which compiles with XLA wherever there is a card.
+        return {"CUDA_VISIBLE_DEVICES": "-1"} | (MEMORY_PASS_SERVER_ENVIRONMENT if kind is Pass.MEMORY else {})
     # Makes CUDA count the cards as NVML does.
-    environment = {"CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
-    return environment | (MEMORY_PASS_SERVER_ENVIRONMENT if kind is Pass.MEMORY else {})
+    return {"CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
 
 
 def _failed(plan: Plan, failure: Failure) -> Measurement:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,15 +16,16 @@ from pytest_batchguard.errors import BaselineFileError, ConfigurationError
 from pytest_batchguard.plugin import in_process, options
 from pytest_batchguard.plugin.against import Against
 from pytest_batchguard.plugin.guarding import CaseGuarding
+from pytest_batchguard.plugin.markers import case_of
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import reports_of, unittest_report, verdict_reports, with_session_teardown
+from pytest_batchguard.plugin.reports import no_case_report, reports_of, verdict_reports, with_session_teardown
 from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import json_file, terminal
 from pytest_batchguard.storage import baselines
-from pytest_batchguard.storage.checkout import check_out
+from pytest_batchguard.storage.checkout import Checkout, check_out
 
 
 class GuardSession:
@@ -65,7 +68,7 @@ class GuardSession:
         self._progress: ProgressLine | None = None
         self._runner: CaseRunner | None = None
         self._against: Against | None = None
-        self._checkout = check_out(self._reference, config.rootpath) if self._reference is not None else None
+        self._checkout = _check_out(config, self._reference) if self._reference is not None else None
         self._results: list[CaseResult] = []
         self._existing: set[str] = set()
         self._collected: set[str] = set()
@@ -73,7 +76,8 @@ class GuardSession:
         self._is_narrowed = self._names_cases
         self._dropped: list[str] = []
         self._changes: list[tuple[str, Baseline | None, Baseline]] = []
-        self._file_errors: list[str] = []
+        self._remarks: list[str] = []
+        self._has_file_error = False
 
     def pytest_report_header(self) -> list[str]:
         """Say what the guards train on, within which budget, against which file."""
@@ -93,6 +97,7 @@ class GuardSession:
             self._runner = CaseRunner(self._config, self._device, self._progress.show)
             if self._checkout is not None:
                 self._against = Against(self._runner, self._device, self._checkout)
+                _end_in_order_when_terminated()
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember which cases exist, for pruning."""
@@ -142,18 +147,13 @@ class GuardSession:
         """Write what an update accepted and the JSON file; never exit with 0 where nothing was measured."""
         if not self._results and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            self._file_errors += ["NO BASELINE WAS WRITTEN: the run did not come to its end"] if self._writes else []
-            return
-        try:
+        is_complete = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        if is_complete:
             self._write_baselines(green=exitstatus == pytest.ExitCode.OK)
-        except (BaselineFileError, OSError) as error:
-            self._file_errors.append(f"NO BASELINE WAS WRITTEN: {error}")
-        try:
-            self._write_json()
-        except OSError as error:
-            self._file_errors.append(f"NO JSON FILE WAS WRITTEN: {error}")
-        if self._file_errors:
+        elif self._writes and exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
+            self._remarks.append("NO BASELINE WAS WRITTEN: the run did not come to its end")
+        self._write_json(is_complete=is_complete)
+        if self._has_file_error and is_complete:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -174,9 +174,8 @@ class GuardSession:
                 self._checkout.remove()
 
     def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-        callspec = getattr(item, "callspec", None)
-        if callspec is None:
-            return [unittest_report(item)]
+        if case_of(item) is None:
+            return [no_case_report(item)]
         policy = self._policy(item)
         runner, progress = self._runner, self._progress
         if runner is None:
@@ -195,14 +194,14 @@ class GuardSession:
         return verdict_reports(item, guarded.attempt.reports, guarded.result, strict=self._strict)
 
     def _policy(self, item: pytest.Item) -> Policy:
-        case = item.callspec.params["batchguard"]  # type: ignore[attr-defined]
+        case = case_of(item)
+        assert case is not None  # noqa: S101 -- asked before
         policy = policy_of(item, case, self._device, compares=self._against is not None)
         good_pace = self._guarding.good_pace(item.nodeid, policy.limits)
         return replace(policy, good_pace=good_pace, mix=self._guarding.mix(item.nodeid))
 
     def _is_recorded(self, item: pytest.Item) -> bool:
-        is_case = item.get_closest_marker("batchguard") is not None and getattr(item, "callspec", None) is not None
-        return is_case and self._records(self._file.cases.get(item.nodeid))
+        return case_of(item) is not None and self._records(self._file.cases.get(item.nodeid))
 
     def _check_recording(self) -> None:
         for name in ("batchguard_update", "batchguard_update_new"):
@@ -223,17 +222,34 @@ class GuardSession:
         return bool(self._option("batchguard_update_new")) and baseline is None
 
     def _write_baselines(self, *, green: bool) -> None:
+        try:
+            self._update_baselines(green=green)
+        except (BaselineFileError, OSError) as error:
+            self._has_file_error = True
+            self._remarks.append(f"NO BASELINE WAS WRITTEN: {error}")
+
+    def _update_baselines(self, *, green: bool) -> None:
         changes = [(result.node_id, result.baseline, result.recorded) for result in self._results if result.recorded]
-        prunes = self._option("batchguard_prune") and green and not self._is_narrowed
-        dropped = [node_id for node_id in self._file.cases if self._is_gone(node_id)] if prunes else []
+        dropped = []
+        if self._option("batchguard_prune"):
+            if green and not self._is_narrowed:
+                dropped = [node_id for node_id in self._file.cases if self._is_gone(node_id)]
+            else:
+                problem = "not all of its tests ran" if self._is_narrowed else "it was not green"
+                self._remarks.append(f"no baseline was dropped: that takes a whole, green run, and {problem}")
         if changes or dropped:
             recorded = {node_id: new for node_id, _, new in changes}
             baselines.update(self._file.path, self._device, recorded, dropped)
         self._changes, self._dropped = changes, dropped
 
-    def _write_json(self) -> None:
-        if self._json_path is not None:
-            json_file.write(self._json_path, self._device, self._results)
+    def _write_json(self, *, is_complete: bool) -> None:
+        if self._json_path is None:
+            return
+        try:
+            json_file.write(self._json_path, self._device, self._results, is_complete=is_complete)
+        except OSError as error:
+            self._has_file_error = True
+            self._remarks.append(f"NO JSON FILE WAS WRITTEN: {error}")
 
     def _is_gone(self, node_id: str) -> bool:
         """Whether the run would have met this case if it still existed: its file was read, or is no more."""
@@ -258,4 +274,17 @@ class GuardSession:
             lines = terminal.summary_lines(self._results, width)
             lines += terminal.tolerance_lines(self._results, width)
             lines += self._uncompared_lines(file, width)
-        return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._file_errors]
+        return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._remarks]
+
+
+def _check_out(config: pytest.Config, reference: str) -> Checkout:
+    try:
+        return check_out(reference, config.rootpath)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{options.source(config, 'batchguard_against')}: {error}") from None
+
+
+def _end_in_order_when_terminated() -> None:
+    """Let a SIGTERM, as of a CI job that is cancelled, end the run as Ctrl-C would: a worktree is to be removed."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, _frame: pytest.exit("terminated", 128 + number))

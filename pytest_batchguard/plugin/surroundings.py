@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,14 @@ from pytest_batchguard.errors import BatchguardError, ConfigurationError, Device
 from pytest_batchguard.measure.device import choose_device
 from pytest_batchguard.plugin import options
 
+_GPU_EXTRA = "pytest-batchguard[gpu]"
+
 
 def check_surroundings(config: pytest.Config) -> None:
     """Make sure that guards can run here at all.
 
     Raises:
-        ConfigurationError: Tests are to run side by side.
+        ConfigurationError: Tests are to run side by side, or Keras is not to compute with TensorFlow.
         DeviceError: There is no TensorFlow.
     """
     if config.getoption("dist", "no") != "no" or config.getoption("numprocesses", None):
@@ -25,8 +29,11 @@ def check_surroundings(config: pytest.Config) -> None:
             "guards measure one case at a time, and pytest-xdist is asked to run tests side by side: "
             "run them without -n, or with -n 0"
         )
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise ConfigurationError(f"KERAS_BACKEND: found {backend!r}, allowed: tensorflow, whose memory is measured")
     if importlib.util.find_spec("tensorflow") is None:
-        raise DeviceError("TensorFlow is not installed: pip install 'pytest-batchguard[cpu]' or '[gpu]'")
+        raise DeviceError(f"TensorFlow is not installed: pip install 'pytest-batchguard[cpu]' or '{_GPU_EXTRA}'")
 
 
 def device_of(config: pytest.Config) -> Device:
@@ -35,15 +42,31 @@ def device_of(config: pytest.Config) -> Device:
     Raises:
         DeviceError: It is not there.
     """
-    import os
-
+    request = options.value(config, "batchguard_device")
+    can_use_gpu = _tensorflow_has_cuda()
+    if request == "auto" and not can_use_gpu:
+        request = "cpu"
     try:
-        device = choose_device(options.value(config, "batchguard_device"), os.environ)
+        device = choose_device(request, os.environ)
     except BatchguardError as error:
         raise DeviceError(f"{options.source(config, 'batchguard_device')}: {error}") from None
     if options.value(config, "batchguard_require_gpu") and not device.is_gpu:
-        raise DeviceError(f"--batchguard-require-gpu: found {device.name}; a GPU is needed")
+        source = options.source(config, "batchguard_require_gpu")
+        why = "" if can_use_gpu else f"; the TensorFlow installed here has no CUDA: pip install '{_GPU_EXTRA}'"
+        raise DeviceError(f"{source}: found {device.name}; a GPU is needed{why}")
     return device
+
+
+def _tensorflow_has_cuda() -> bool:
+    """Return whether TensorFlow was built to use a GPU, which it says in a file that can be read without it."""
+    spec = importlib.util.find_spec("tensorflow")
+    if spec is None or spec.origin is None:
+        return True
+    try:
+        build = Path(spec.origin).with_name("python").joinpath("platform", "build_info.py").read_text(encoding="utf-8")
+    except OSError:
+        return True
+    return re.search(r"is_cuda_build\W+False", build) is None
 
 
 def relative(path: Path, config: pytest.Config) -> str:

@@ -16,11 +16,11 @@ from pytest_batchguard.core.units import format_bytes
 from pytest_batchguard.errors import BatchguardError, ConfigurationError
 from pytest_batchguard.plugin import in_process, ledger, options
 from pytest_batchguard.plugin.guarding import problem_of
-from pytest_batchguard.plugin.markers import GuardOptions
+from pytest_batchguard.plugin.markers import GuardOptions, case_of
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import plain_report, refusal_report, reports_of, skip_report, unittest_report
+from pytest_batchguard.plugin.reports import no_case_report, plain_report, refusal_report, reports_of, skip_report
 from pytest_batchguard.plugin.runner import CaseRunner, StartBeside
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import picture, tuning_lines
@@ -56,6 +56,8 @@ class TuneSession:
         self._fresh = bool(option("batchguard_tune_fresh"))
         self._stamp = ProvenanceStamp(self._device, config.rootpath)
         self._tunings: list[Tuning] = []
+        self._interrupted: Tuning | None = None
+        self._begun: set[str] = set()
         self._files: list[str] = []
         self._progress: ProgressLine | None = None
         self._runner: CaseRunner | None = None
@@ -73,11 +75,12 @@ class TuneSession:
         """Start the process servers, which import TensorFlow while pytest collects."""
         self._progress = ProgressLine(self._config)
         self._runner = CaseRunner(self._config, self._device, self._progress.show)
-        self._ledger = ledger.Ledger(self._config, ledger.versions(), fresh=self._fresh)
+        self._ledger = ledger.Ledger(self._config, ledger.versions() | ledger.settings(self._config), fresh=self._fresh)
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool:
         """Tune a guard; there are no other tests."""
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        self._begun.add(item.nodeid)
         for report in reports_of(item, lambda: [self._tune(item)]):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -86,15 +89,19 @@ class TuneSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write file and picture; never exit with 0 where nothing was tuned."""
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            left = [item.nodeid for item in session.items if item.nodeid not in self._begun]
+            self._files += [f"not tuned: {node_id}: the run was interrupted" for node_id in left]
         if not self._tunings:
             if exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
             return
         shown = partial(relative, config=self._config)
         try:
-            tuning_file.update(self._path, self._device, self._tunings, self._stamp.date)
+            tuning_file.update(self._path, self._device, self._tunings, self._stamp.date, self._interrupted)
             self._files.append(f"written: {shown(self._path)}")
-            self._files.append(picture.draw_beside(self._path, self._tunings, shown))
+            if self._interrupted is None:
+                self._files.append(picture.draw_beside(self._path, self._tunings, shown))
         except (BatchguardError, OSError) as error:
             self._files.append(f"NOT WRITTEN: {error}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -122,12 +129,12 @@ class TuneSession:
             items[:] = [item for item in items if item.get_closest_marker("batchguard") is not None]
 
     def _tune(self, item: pytest.Item) -> pytest.TestReport:
-        callspec = getattr(item, "callspec", None)
-        if callspec is None:
-            return unittest_report(item)
+        case = case_of(item)
+        if case is None:
+            return no_case_report(item)
         assert self._progress is not None  # noqa: S101 -- the session has started
         assert self._runner is not None  # noqa: S101 -- the session has started
-        policy = policy_of(item, callspec.params["batchguard"], self._device)
+        policy = policy_of(item, case, self._device)
         with self._runner.one_yardstick(policy.plan(Pass.THROUGHPUT, self._device)) as yardstick:
             return self._tune_at_size(item, policy, partial(self._measure, item, policy.timeout_seconds, yardstick))
 
@@ -147,7 +154,8 @@ class TuneSession:
             return skip_report(item, str(skipped))
         except KeyboardInterrupt:
             missing = tuple(f"{part}: the run was interrupted" for part in not_measured(tuner.tuning))
-            self._tunings.append(replace(tuner.tuning, missing=(*tuner.tuning.missing, *missing)))
+            self._interrupted = replace(tuner.tuning, missing=(*tuner.tuning.missing, *missing))
+            self._tunings.append(self._interrupted)
             raise
         finally:
             self._progress.caption("")
@@ -181,7 +189,7 @@ class TuneSession:
         for name in _OTHER_RUNS:
             if options.value(self._config, name):
                 raise ConfigurationError(
-                    f"{source}: tuning judges and records nothing; leave --{name.replace('_', '-')} out"
+                    f"{source}: tuning judges and records nothing; leave {options.source(self._config, name)} out"
                 )
         if in_process.wanted(self._config):
             raise ConfigurationError(

@@ -25,14 +25,24 @@ def check_writable(path: Path, source: str) -> None:
     """
     if path.is_dir():
         raise ConfigurationError(f"{source}: found the folder {path}; a file is allowed")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ConfigurationError(f"{source}: {path} cannot be written: no permission")
     folder = next(folder for folder in path.absolute().parents if folder.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigurationError(f"{source}: {path} cannot be written: {folder} is no folder that may be written to")
 
 
-def write(path: Path, device: Device, results: Sequence[CaseResult]) -> None:
-    """Write the results of a run; what is not finite becomes its name as text, since JSON has no such numbers."""
-    document = {"schema": SCHEMA, "device": to_plain(device), "cases": [to_plain(result) for result in results]}
+def write(path: Path, device: Device, results: Sequence[CaseResult], *, is_complete: bool) -> None:
+    """Write the results of a run; what is not finite becomes its name as text, since JSON has no such numbers.
+
+    Args:
+        path: Of the file.
+        device: What was trained on.
+        results: Of every case that was judged.
+        is_complete: Whether the run came to its end.
+    """
+    cases = [to_plain(result) for result in results]
+    document = {"schema": SCHEMA, "complete": is_complete, "device": to_plain(device), "cases": cases}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_finite(document), indent=2) + "\n", encoding="utf-8")
 

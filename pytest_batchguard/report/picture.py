@@ -62,7 +62,7 @@ def _panels(tuning: Tuning) -> list[tuple[Callable[[Any, Tuning], None], bool]]:
     return [
         (_draw_memory, bool(tuning.peaks)),
         (_draw_speed, bool(tuning.curve)),
-        (_draw_validation, bool(tuning.trials)),
+        (_draw_learning, bool(tuning.trials or tuning.noise)),
     ]
 
 
@@ -88,11 +88,15 @@ def _draw_speed(axes: Any, tuning: Tuning) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _draw_validation(axes: Any, tuning: Tuning) -> None:
+def _draw_learning(axes: Any, tuning: Tuning) -> None:
     """Draw the validation loss, and the noise scale as a band of batch sizes."""
-    sizes = [trial.batch_size for trial in tuning.trials]
-    axes.plot(sizes, [trial.loss for trial in tuning.trials], "o-", color="tab:orange")
-    axes.set_ylabel("validation loss at equal work")
+    if tuning.trials:
+        sizes = [trial.batch_size for trial in tuning.trials]
+        axes.plot(sizes, [trial.loss for trial in tuning.trials], "o-", color="tab:orange")
+        axes.set_ylabel("validation loss at equal work")
+    else:
+        axes.set_ylabel("validation was not measured")
+        axes.set_yticks([])
     noise = tuning.noise[-1] if tuning.noise else None
     if noise is not None and noise.images is not None:
         axes.axvline(noise.images, color="tab:purple", linewidth=1, label=f"noise scale {noise_text(noise)}")

@@ -67,7 +67,8 @@ def check_out(reference: str, inside: Path) -> Checkout:
     try:
         commit = _git(repository, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}")
     except ConfigurationError as error:
-        raise ConfigurationError(f"found {reference!r}, allowed: a branch, tag or commit ({error})") from None
+        hint = "; this clone is shallow, fetch more of its history" if _is_shallow(repository) else ""
+        raise ConfigurationError(f"found {reference!r}, allowed: a branch, tag or commit ({error}){hint}") from None
     folder = Path(tempfile.mkdtemp(prefix="batchguard-against-")).resolve() / repository.name
     try:
         _git(repository, "worktree", "add", "--detach", "--quiet", str(folder), commit)
@@ -75,6 +76,10 @@ def check_out(reference: str, inside: Path) -> Checkout:
         _remove(repository, folder)  # a hook that fails leaves the tree there
         raise
     return Checkout(reference, _git(repository, "rev-parse", "--short", commit), repository, folder)
+
+
+def _is_shallow(repository: Path) -> bool:
+    return _git(repository, "rev-parse", "--is-shallow-repository") == "true"
 
 
 def _remove(repository: Path, folder: Path) -> None:

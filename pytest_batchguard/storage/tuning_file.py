@@ -32,7 +32,7 @@ def check(path: Path) -> None:
         raise TuningFileError(f"{path}: cannot be written: no permission")
 
 
-def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str) -> None:
+def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str, interrupted: Tuning | None = None) -> None:
     """Write what was found on a device; other devices, guards and image sizes stay.
 
     Args:
@@ -40,6 +40,7 @@ def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str) -> 
         device: What was tuned for.
         tunings: What was found.
         date: Of today.
+        interrupted: The one of `tunings` that did not come to its end; it takes no place of an earlier one that did.
 
     Raises:
         TuningFileError: The file as it is now cannot be read, or the new one cannot be written.
@@ -50,7 +51,10 @@ def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str) -> 
             known = data["devices"].setdefault(device.key, {"name": device.name, "memory_bytes": device.memory_bytes})
             guards = known.setdefault("guards", {})
             for tuning in tunings:
-                guards.setdefault(tuning.guard, {})[str(tuning.image_size)] = {**_entry(tuning), "date": date}
+                sizes = guards.setdefault(tuning.guard, {})
+                size = str(tuning.image_size)
+                if tuning is not interrupted or "recommended" not in sizes.get(size, {}):
+                    sizes[size] = {**_entry(tuning), "date": date}
             text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=None)
             replace_file(path, _HEAD + text)
     except OSError as error:
@@ -84,6 +88,8 @@ def _read(path: Path) -> dict[str, Any]:
         _check_mapping(path, device.get("guards", {}), "devices", key, "guards")
         for guard, sizes in device.get("guards", {}).items():
             _check_mapping(path, sizes, "devices", key, "guards", guard)
+            for size, entry in sizes.items():
+                _check_mapping(path, entry, "devices", key, "guards", guard, size)
     return data
 
 

@@ -1,4 +1,4 @@
-"""A callback that ends `fit` after so many steps."""
+"""A callback that ends `fit` after so many steps, and how many steps it is told of at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 import keras
 
 from pytest_batchguard.core.plan import Parent
+
+
+def steps_at_once(model: Any) -> int:
+    """Return how many steps `fit` runs between two calls of a callback: Keras's `steps_per_execution`."""
+    return int(getattr(model, "steps_per_execution", 1))
 
 
 class StopAfter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
@@ -26,7 +31,7 @@ class StopAfter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count; a batch here may be several steps, where the model is compiled so."""
         super().on_train_batch_end(batch, logs)
-        self.steps_seen += int(getattr(self.model, "steps_per_execution", 1))
+        self.steps_seen += steps_at_once(self.model)
         self._parent.send({"kind": "progress", "phase": "training", "step": self.steps_seen, "steps": self._steps})
         if self.steps_seen >= self._steps:
             self.model.stop_training = True

@@ -5,6 +5,7 @@ What is made of them is in `tuning.gradient_noise`.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
-from pytest_batchguard.training.ending import StopAfter
+from pytest_batchguard.training.ending import StopAfter, steps_at_once
 from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import Source, open_source
 
@@ -40,7 +41,7 @@ def sample(model: Any, data: Any, callbacks: Sequence[Any], plan: Plan, parent: 
         GuardError: The model is not compiled, or the data has no batch of the size.
     """
     check_model(model)
-    source, first_batch = open_source(data, plan.case.batch_size)
+    source, first_batch = open_source(data, plan.case.batch_size, steps_at_once(model))
     measurement = described(model, first_batch, plan)
     why_not = _why_not(model, source, plan)
     if why_not:
@@ -77,6 +78,9 @@ class _Norms:
         self.small_batch = small_batch
         self._model = model
         self._gradient = tf.function(self._small_gradient, reduce_retracing=True)
+        # Unknown to Keras before 3.3, and to a project's own that was written then.
+        takes_training = "training" in inspect.signature(model.compute_loss).parameters
+        self._training = {"training": True} if takes_training else {}
 
     def of(self, source: Source, parent: Parent, when: str) -> list[dict[str, Any]]:
         """Return the norms of as many large batches as there is time for."""
@@ -114,7 +118,7 @@ class _Norms:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         with tf.GradientTape() as tape:
             y_pred = model(x, training=True)
-            loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+            loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._training)
         gradient = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
         return [tf.cast(tf.convert_to_tensor(part), tf.float32) for part in gradient if part is not None]
 

@@ -8,6 +8,7 @@ result, so that steps follow one another as in ordinary training.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,12 +23,15 @@ from pytest_batchguard.measure.loss import undo_running_mean
 from pytest_batchguard.measure.stopwatch import Drift, Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.activations import activation_bytes
+from pytest_batchguard.training.ending import steps_at_once
 from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import Source, open_source
 from pytest_batchguard.training.validation import evaluate
 
 VALIDATION_STEPS = 2
 """Validation batches run after the training, so that their memory counts."""
+
+_ROUNDING = 1e-6
 
 
 def train(
@@ -48,8 +52,9 @@ def train(
     """
     __tracebackhide__ = True
     check_model(model)
-    source, first_batch = open_source(data, plan.case.batch_size)
-    recorder = Recorder(plan, parent, int(getattr(model, "steps_per_execution", 1)))
+    at_once = steps_at_once(model)
+    source, first_batch = open_source(data, plan.case.batch_size, at_once)
+    recorder = Recorder(plan, parent, at_once)
     arguments = _fit_arguments(source, plan)
     steps = _Steps(model, callbacks, recorder, arguments)
     recorder.start()
@@ -179,7 +184,8 @@ def _loss_of(logs: Any) -> Any:
 def _is_running_mean(model: Any, last_reported: float) -> bool:
     """Return whether the loss that was reported last is what one of the model's means holds, whatever its name."""
     means = [metric for metric in model.metrics if isinstance(metric, keras.metrics.Mean)]
-    return any(float(metric.result()) == last_reported for metric in means)
+    # Compiled by XLA the division that gave what was reported may be rounded otherwise.
+    return any(math.isclose(float(metric.result()), last_reported, rel_tol=_ROUNDING) for metric in means)
 
 
 def _model_seconds(model: Any, source: Source, drift: Drift | None) -> float | None:
@@ -188,7 +194,7 @@ def _model_seconds(model: Any, source: Source, drift: Drift | None) -> float | N
         return None
     timer = _Timer(model, Stopwatch(time.perf_counter, drift))
     model.fit(**arguments, verbose=0, callbacks=timer)
-    return timer.step_seconds / int(getattr(model, "steps_per_execution", 1))
+    return timer.step_seconds / steps_at_once(model)
 
 
 class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types

@@ -24,8 +24,13 @@ def configure(plan: Plan) -> None:
     """Choose device, budget and threads; before the first operation of the process.
 
     Raises:
-        DeviceError: The driver shows the GPU, TensorFlow does not.
+        DeviceError: The driver shows the GPU, TensorFlow does not; or Keras computes with something else.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise DeviceError(
+            f"Keras computes with {keras.backend.backend()}, allowed: tensorflow, whose memory is measured; it is set "
+            "by KERAS_BACKEND or in ~/.keras/keras.json"
+        )
     if not plan.device.is_gpu:
         tf.config.set_visible_devices([], "GPU")
         if plan.has_cpu_pool:
@@ -44,6 +49,8 @@ def configure(plan: Plan) -> None:
     else:
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=plan.budget_bytes // _MIB)
         tf.config.set_logical_device_configuration(gpus[index], [limit])
+        # A project that lets memory grow, as TensorFlow's guide has it, would be refused: the budget is a pool.
+        tf.config.experimental.set_memory_growth = lambda *_, **__: None
 
 
 def seed_everything(seed: int) -> None:

@@ -48,18 +48,19 @@ _ENDLESS = 10**6
 """Steps or epochs that no guard reaches: training is stopped from within."""
 
 
-def open_source(data: Any, batch_size: int) -> tuple[Source, Any]:
+def open_source(data: Any, batch_size: int, steps_at_once: int = 1) -> tuple[Source, Any]:
     """Return the source of `data` and its first batch.
 
     Args:
         data: Anything that `model.fit` takes; arrays as `x` or as a tuple `(x, y)` or `(x, y, sample_weight)`.
         batch_size: Images in a batch.
+        steps_at_once: Steps that `fit` runs in one go; an epoch has a multiple of these, so that each go has as many.
 
     Raises:
         DataTooSmallError: The data has no batch, or its first one is smaller than `batch_size`.
         GuardError: Its batches are larger.
     """
-    source = _source(data, batch_size)
+    source = _source(data, batch_size, steps_at_once)
     first = source.first_batch()
     found = None if first is None else _images_in(first)
     if found is None:
@@ -78,19 +79,19 @@ def _images_in(batch: Any) -> int | None:
     return next(map(int, lengths), None)
 
 
-def _source(data: Any, batch_size: int) -> Source:
+def _source(data: Any, batch_size: int, steps_at_once: int) -> Source:
     if isinstance(data, tf.data.Dataset):
         return _DatasetSource(data, batch_size)
     if isinstance(data, keras.utils.PyDataset):
-        return _PyDatasetSource(data, batch_size)
+        return _PyDatasetSource(data, batch_size, steps_at_once)
     if _is_list_of_batches(data):
-        return _IterableSource(data, batch_size)
+        return _IterableSource(data, batch_size, steps_at_once)
     if _is_arrays(data):
         source = _DatasetSource(_array_dataset(data, batch_size), batch_size)
         source.most_images = int(tf.nest.flatten(data)[0].shape[0])
         return source
     if hasattr(data, "__iter__"):
-        return _IterableSource(data, batch_size)
+        return _IterableSource(data, batch_size, steps_at_once)
     raise GuardError(
         f"the data is a {type(data).__name__}; allowed is what `model.fit` takes: tf.data.Dataset, PyDataset, arrays"
     )
@@ -156,11 +157,11 @@ def _with_shape_of(tensor: Any, specification: Any) -> Any:
 class _PyDatasetSource:
     is_single_use = False
 
-    def __init__(self, dataset: Any, batch_size: int) -> None:
+    def __init__(self, dataset: Any, batch_size: int, steps_at_once: int) -> None:
         self._count = count = dataset.num_batches
         self.most_images = None if count is None else count * batch_size
         self._first = dataset[0] if count != 0 else None
-        self._full = _FullBatches(dataset, count, batch_size) if count else dataset
+        self._full = _FullBatches(dataset, count, batch_size, steps_at_once) if count else dataset
 
     def first_batch(self) -> Any:
         return self._first
@@ -188,7 +189,7 @@ class _PyDatasetSource:
 
 
 class _FullBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no types
-    def __init__(self, dataset: Any, count: int, batch_size: int) -> None:
+    def __init__(self, dataset: Any, count: int, batch_size: int, passes: int) -> None:
         super().__init__(
             workers=dataset.workers,
             use_multiprocessing=dataset.use_multiprocessing,
@@ -197,13 +198,14 @@ class _FullBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no
         self._dataset = dataset
         last = _images_in(dataset[count - 1]) or 0
         self._count = max(1, count - (last < batch_size))
+        self._passes = passes
 
     @property
     def num_batches(self) -> int:
-        return self._count
+        return self._count * self._passes
 
     def __getitem__(self, index: int) -> Any:
-        return self._dataset[index]
+        return self._dataset[index % self._count]
 
     def on_epoch_begin(self) -> None:
         self._dataset.on_epoch_begin()
@@ -230,9 +232,10 @@ class _IterableSource:
 
     most_images: int | None = None
 
-    def __init__(self, data: Any, batch_size: int) -> None:
+    def __init__(self, data: Any, batch_size: int, steps_at_once: int) -> None:
         self._data = data
         self._batch_size = batch_size
+        self._steps_at_once = steps_at_once
         self.is_single_use = iter(data) is data
 
     def first_batch(self) -> Any:
@@ -243,8 +246,8 @@ class _IterableSource:
         return first
 
     def fit_arguments(self) -> dict[str, Any]:
-        if self.is_single_use or isinstance(self._data, list):
-            return {"x": self.batches(), "steps_per_epoch": _ENDLESS}
+        if self.is_single_use or isinstance(self._data, list) or self._steps_at_once > 1:
+            return {"x": self.batches(), "steps_per_epoch": _ENDLESS, "shuffle": False}
         return {"x": self._data, "epochs": _ENDLESS}
 
     def batches(self) -> Iterator[Any]:

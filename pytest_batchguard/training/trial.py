@@ -10,7 +10,7 @@ import keras
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
-from pytest_batchguard.training.ending import StopAfter
+from pytest_batchguard.training.ending import StopAfter, steps_at_once
 from pytest_batchguard.training.fingerprint import own_optimizer
 from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import open_source
@@ -34,7 +34,7 @@ def train(
         GuardError: The model is not compiled, or the data has no batch of the size.
     """
     check_model(model)
-    source, first_batch = open_source(data, plan.case.batch_size)
+    source, first_batch = open_source(data, plan.case.batch_size, steps_at_once(model))
     if validation_data is None:
         parent.send({"kind": "trial", "why_not": "the guard passes no validation_data to train()"})
     else:

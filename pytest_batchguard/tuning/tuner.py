@@ -281,16 +281,16 @@ class Tuner:
 
 def not_measured(tuning: Tuning) -> Iterator[str]:
     """Yield the parts that an interrupted run has not come to."""
-    if tuning.largest is None:
-        yield "the largest batch that fits"
-    if not tuning.curve:
-        yield "the throughput curve"
-    if not tuning.noise:
-        yield "the gradient noise scale"
-    if not tuning.trials:
-        yield "the validation"
-    if tuning.recommended is None:
-        yield "the recommendation"
+    parts = {
+        "largest batch that fits": tuning.largest,
+        "throughput curve": tuning.curve,
+        "gradient noise scale": tuning.noise,
+        "validation": tuning.trials,
+        "recommendation": tuning.recommended,
+    }
+    for part, found in parts.items():
+        if not found and not any(why.startswith(part) for why in tuning.missing):
+            yield f"the {part}"
 
 
 def _speed_point(measurement: Measurement) -> SpeedPoint:

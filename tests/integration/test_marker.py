@@ -67,6 +67,27 @@ class TestGuards(unittest.TestCase):
         pass
 """
 
+ON_A_PARAMETER = """
+import pytest
+
+@pytest.mark.parametrize("kind", [pytest.param("small", marks=pytest.mark.batchguard(4, 8))])
+def test_guard(kind):
+    pass
+"""
+LATE = """
+import pytest
+
+def test_guard():
+    pass
+"""
+MARKS_LATE = """
+import pytest
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.batchguard(4, 8))
+"""
+
 REFUSED = [
     ("4, 8, epochs=3", "unknown argument 'epochs', allowed: batch_size, image_size, *loss_tolerance"),
     ("4, 8, 20", "found 3 positional arguments, allowed: batch_size and image_size, the rest by name"),
@@ -91,7 +112,7 @@ REFUSED = [
     ("4, 8, steps=3", "steps: found 3, allowed: an int from 4 up"),
     ("4, 8, steps=True", "steps: found True, allowed: an int from 4 up"),
     ("4, 8, warmup=0", "warmup: found 0, allowed: an int from 1 up"),
-    ("4, 8, seed=-1", "seed: found -1, allowed: an int from 0 up"),
+    ("4, 8, seed=-1", "seed: found -1, allowed: an int from 0 to 4294967295"),
     ("4, 8, timeout=0", "timeout: found 0, allowed: a number above 0"),
     ("4, 8, timeout=float('nan')", "timeout: found nan, allowed: *"),
     ("4, 8, memory_budget='80'", "memory_budget: '80' is not a size such as 12GB, 16GiB, 900MiB or 80%"),
@@ -220,3 +241,14 @@ def test_marker_is_known_to_strict_pytest_and_described(pytester):
 
     assert pytester.runpytest("--strict-markers").ret == pytest.ExitCode.OK
     pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.batchguard(batch_size, image_size, [*], *"])
+
+
+@pytest.mark.parametrize("flag", ["--batchguard", "--batchguard-update", "--batchguard-tune"])
+@pytest.mark.parametrize(("source", "conftest"), [(ON_A_PARAMETER, ""), (LATE, MARKS_LATE)], ids=["parameter", "late"])
+def test_marker_that_makes_no_case_is_a_failed_test_that_says_so(project, flag, source, conftest):
+    project.write({"test_it.py": source, "conftest.py": conftest})
+
+    run = project.run(flag, ini={"batchguard_start_method": "spawn"})
+
+    assert run.exit_code == pytest.ExitCode.TESTS_FAILED
+    run.stdout.fnmatch_lines(["*the marker batchguard came too late for its cases: put it on the test function"])

@@ -18,7 +18,9 @@ import tiny
 
 @pytest.mark.batchguard(4, 8)
 def test_unchanged(batchguard):
-    tiny.train(batchguard)
+    measurement = tiny.train(batchguard)
+    assert measurement.throughput.images_per_second > 1
+    assert measurement.memory.peak_bytes > 1
 
 @pytest.mark.batchguard(4, 8)
 def test_wider(batchguard):
@@ -33,13 +35,19 @@ def test_new(batchguard):
     tiny.train(batchguard)
 
 @pytest.mark.batchguard(4, 8)
+def test_needs(batchguard):
+    tiny.train(batchguard)
+
+@pytest.mark.batchguard(4, 8)
 def test_no_longer_trains(batchguard):
     with open("trainings", "a") as file:
         file.write("one ")
     raise ValueError("the head's own fault")
 """
-BASE = HEAD.replace("test_new", "test_gone").replace(
-    'raise ValueError("the head\'s own fault")', "tiny.train(batchguard)"
+BASE = (
+    HEAD.replace("test_new", "test_gone")
+    .replace('raise ValueError("the head\'s own fault")', "tiny.train(batchguard)")
+    .replace("def test_needs(batchguard):\n", "def test_needs(batchguard):\n    import no_such_package\n")
 )
 EDITABLE = """
 import importlib.util
@@ -119,6 +127,12 @@ def test_head_is_judged_by_the_base(run):
 
     assert failure.startswith("regressed: peak memory")
     assert "parameters 3,403 → 54,403" in failure
+
+
+def test_base_that_needs_other_packages_is_told_with_their_name(run):
+    summary = text_of(run.summary())
+
+    assert "broken base: HEAD: ModuleNotFoundError: No module named 'no_such_package'; it may need other" in summary
 
 
 def test_head_that_does_not_run_is_broken_and_run_once(run, project):
@@ -223,7 +237,10 @@ def test_base_with_no_room_beside_the_head_is_measured_before_it(new_project, tm
     assert pace["baseline"] == 1.0
 
 
-def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, pytest.ExitCode.INTERRUPTED), (signal.SIGTERM, 128 + signal.SIGTERM)]
+)
+def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, code):
     fifo = tmp_path / "training"
     os.mkfifo(fifo)
     project = new_project(test_it=WAITING.format(fifo=str(fifo)))
@@ -231,13 +248,13 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path):
     command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
     with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
         fifo.read_text()  # until the base trains
-        run.send_signal(signal.SIGINT)
+        run.send_signal(sent)
         try:
             output, _ = run.communicate(timeout=60)
         finally:
             run.kill()
 
-    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert run.returncode == code, output
     assert len(git(project, "worktree", "list").splitlines()) == 1
     assert git(project, "worktree", "prune", "--dry-run", "--verbose") == ""
 
@@ -245,7 +262,7 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--batchguard-against", "no-such-ref"), "no-such-ref"),
+        (("--batchguard-against", "no-such-ref"), "--batchguard-against: found 'no-such-ref', allowed: a branch, tag"),
         (("--batchguard-against", "HEAD", "--batchguard-update"), "records nothing"),
         (("--batchguard-against", "HEAD", "--pdb"), "cannot share a process"),
     ],

@@ -60,6 +60,9 @@ def test_narrowed_run_drops_nothing(guarded, narrowing):
 
     run.stdout.fnmatch_lines(["*1 passed*"])
     assert dropped(guarded) == set()
+    assert "no baseline was dropped: that takes a whole, green run, and not all of its tests ran" in text_of(
+        run.summary()
+    )
 
 
 def test_run_with_a_failure_drops_nothing(project):
@@ -81,6 +84,9 @@ def test_run_of_what_failed_last_drops_nothing(guarded):
 
     run.stdout.fnmatch_lines(["*1 passed*"])
     assert dropped(guarded) == set()
+    assert "no baseline was dropped: that takes a whole, green run, and not all of its tests ran" in text_of(
+        run.summary()
+    )
 
 
 def test_only_entries_of_files_that_were_collected_are_dropped(guarded):

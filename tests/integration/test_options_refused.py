@@ -19,7 +19,7 @@ WITH_VALUE = [
     ("batchguard_steps", "4.0", "found '4.0', allowed: a whole number from 4 up"),
     ("batchguard_steps", "4²", "found '4²', allowed: a whole number from 4 up"),
     ("batchguard_warmup", "0", "found '0', allowed: a whole number from 1 up"),
-    ("batchguard_seed", "-1", "found '-1', allowed: a whole number from 0 up"),
+    ("batchguard_seed", "-1", "found '-1', allowed: a whole number from 0 to 4294967295"),
     ("batchguard_repeats", "0", "found '0', allowed: a whole number from 1 up"),
     ("batchguard_timeout", "0", "found '0', allowed: seconds, more than 0"),
     ("batchguard_timeout", "soon", "found 'soon', allowed: seconds, more than 0"),

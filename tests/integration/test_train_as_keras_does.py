@@ -38,6 +38,25 @@ def test_many_steps_at_once(batchguard):
     assert len(measurement.loss.curve) == 6
     assert measurement.loss.decrease > 0
 
+class Loader:
+    def __init__(self, guard):
+        self.batch = tiny.photos(guard)
+
+    def __len__(self):
+        return 3
+
+    def __iter__(self):
+        return iter([self.batch] * 3)
+
+@guard
+@pytest.mark.parametrize("kind", [Photos, Loader])
+def test_many_steps_at_once_of_few_batches(batchguard, kind):
+    model = tiny.network(batchguard, steps_per_execution=5)
+    trained, made = [], model.optimizer.iterations
+    after = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: trained.append(int(made)))
+    batchguard.train(model, kind(batchguard), callbacks=[after])
+    assert trained[:3] == [5, 10, 15]
+
 @guard
 def test_metric_for_each_class_and_validation_of_one_batch(batchguard, recwarn):
     x, y = tiny.photos(batchguard)
@@ -50,7 +69,7 @@ def test_metric_for_each_class_and_validation_of_one_batch(batchguard, recwarn):
 @guard
 def test_early_stopping(batchguard):
     stopping = keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
-    measurement = batchguard.train(tiny.network(batchguard), Photos(batchguard), callbacks=[stopping])
+    measurement = batchguard.train(tiny.network(batchguard), Photos(batchguard, count=15), callbacks=[stopping])
     assert measurement.steps >= batchguard.steps
 
 @guard
@@ -75,14 +94,14 @@ def test_mixed_precision(batchguard):
 
 @guard
 def test_py_dataset_that_has_no_length(batchguard):
-    photos = Photos(batchguard)
+    photos = Photos(batchguard, count=15)
     measurement = batchguard.train(tiny.network(batchguard), photos)
     assert photos.begun > 1
-    assert measurement.data_images == 12
+    assert measurement.data_images == 60
 
 @guard
 def test_py_dataset_with_workers(batchguard):
-    photos = Photos(batchguard, workers=2)
+    photos = Photos(batchguard, count=50, workers=2)
     measurement = batchguard.train(tiny.network(batchguard), photos, validation_data=photos)
     assert measurement.breakdown.pipeline_seconds > 0
 
@@ -187,6 +206,12 @@ def test_guard_trains(run, name):
     case = f"test_{name}[b4-8x8]"
     assert f"PASSED test_keras.py::{case}" in run.stdout.lines
     assert run.figures_of(case)["judgement"]["verdict"] == "no-baseline"
+
+
+def test_steps_are_counted_as_they_are_made(run):
+    lines = [line for line in run.stdout.lines if "test_many_steps_at_once_of_few_batches" in line]
+    assert len(lines) == 2
+    assert all(line.startswith("PASSED") for line in lines)
 
 
 def test_loss_that_is_no_number_is_unhealthy_although_a_callback_would_end_the_training(run):

@@ -75,6 +75,17 @@ def test_guard(batchguard):
 def test_plain():
     logging.getLogger().warning("from the plain test")
 """
+ENDS_THE_RUN = """
+
+def test_last(request):
+    import pytest
+
+    pytest.exit("enough")
+"""
+WANTS_THE_TERMINAL = """
+def pytest_sessionstart(session):
+    session.config.pluginmanager.getplugin("terminalreporter").write_line("hello")
+"""
 TEARS_DOWN = """
 import pathlib
 import pytest
@@ -101,10 +112,11 @@ def pids_of(project):
     return [(project.folder / f"{name}.txt").read_text() for name in ("plain", "guard")]
 
 
-def test_guard_has_a_process_of_its_own_and_with_s_its_output_is_seen(project):
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_guard_has_a_process_of_its_own_and_with_s_its_output_is_seen(project, start_method):
     project.write({"test_it.py": TELLS_ITS_PROCESS})
 
-    run = project.run("--batchguard", "-s", ini={"batchguard_start_method": "spawn"})
+    run = project.run("--batchguard", "-s", ini={"batchguard_start_method": start_method})
 
     plain, guard = pids_of(project)
     assert run.exit_code == pytest.ExitCode.OK
@@ -194,3 +206,32 @@ def test_tests_outside_of_the_rootdir_are_guarded(project):
 
     assert run.exit_code == pytest.ExitCode.OK
     assert run.outcomes() == {"passed": 2}
+
+
+def test_run_that_ends_early_writes_what_was_measured_and_says_that_it_is_not_all(project):
+    project.write({"test_it.py": TELLS_ITS_PROCESS + ENDS_THE_RUN})
+
+    run = project.run("--batchguard-update")
+
+    assert run.exit_code == pytest.ExitCode.INTERRUPTED
+    assert run.figures["complete"] is False
+    assert run.figures_of("test_guard[b4-8x8]")["measurement"]["throughput"]["images_per_second"] > 0
+    assert "NO BASELINE WAS WRITTEN: the run did not come to its end" in text_of(run.summary())
+
+
+def test_update_that_selects_nothing_came_to_its_end(project):
+    project.write({"test_it.py": TELLS_ITS_PROCESS})
+
+    run = project.run("--batchguard-update", "-k", "no_such_test", ini={"batchguard_start_method": "spawn"})
+
+    assert run.exit_code == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert run.summary() == ["no guard was measured"]
+
+
+def test_session_of_a_case_that_does_not_start_is_told_with_its_last_words(project):
+    project.write({"test_it.py": TELLS_ITS_PROCESS, "conftest.py": WANTS_THE_TERMINAL})
+
+    run = project.run("--batchguard")
+
+    problem = "broken: its process did not come to the test: INTERNALERROR> AttributeError: 'NoneType' object"
+    assert problem in text_of(run.stdout.lines)

@@ -143,3 +143,13 @@ def test_closing_a_server_kills_all_its_children(new_fork_launcher, token):
     assert all(has_ended(process.pid) for process in started)
     for child in children:
         child.channel.close()
+
+
+def test_companion_that_failed_once_has_failed(new_companion, asker):
+    companion, _ = new_companion(entries.answer)
+    companion.ask(question("first"), asker)
+    assert not companion.has_failed
+    companion.close()
+    with pytest.raises(IsolationError):
+        companion.ask(question("second"), asker)
+    assert companion.has_failed

@@ -91,3 +91,15 @@ def test_parent_that_asks_nothing_ends_the_windows_at_once():
 
 def test_speed_is_shown_by_the_last_window():
     assert Parent(4).train().images_per_second == 8 / STEP
+
+
+def test_figures_are_counted_in_its_own_steps():
+    parent = Parent(4, 4)
+    figures = parent.train().figures()
+    assert figures.images_per_second == 8 / STEP
+    assert figures.pace == 1.0
+    assert figures.step_seconds == (STEP, STEP)
+
+
+def test_without_windows_there_are_no_figures():
+    assert Parent().train().figures() is None

@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 import socket
 from types import SimpleNamespace
 
@@ -131,7 +132,7 @@ def test_cpu_key_tells_core_counts_apart(cpu):
 def test_key_of_this_machine_has_neither_hostname_nor_date_nor_clock():
     key = choose_device("cpu", {}).key
     assert key.startswith("cpu-")
-    assert key.endswith(f"-{len(psutil.Process().cpu_affinity())}c")
+    assert re.search(r"-\d+c$", key)
     assert socket.gethostname().lower() not in key
     assert str(dt.datetime.now(tz=dt.timezone.utc).year) not in key
     assert "hz" not in key
@@ -145,6 +146,7 @@ def test_key_of_this_machine_is_the_same_every_time():
 def test_cpu_has_the_machines_memory(monkeypatch):
     monkeypatch.setattr(device, "Path", lambda _path: SimpleNamespace(is_file=lambda: False))
     monkeypatch.setattr(device, "_cpu_name", lambda: "Xeon")
+    monkeypatch.setattr(device, "_usable_cores", lambda: 2)
     assert cpu_device().memory_bytes == psutil.virtual_memory().total
 
 
@@ -153,7 +155,36 @@ def test_cpu_has_the_containers_share_of_memory_where_that_is_less(monkeypatch, 
     cgroup = SimpleNamespace(is_file=lambda: True, read_text=lambda **_: limit)
     monkeypatch.setattr(device, "Path", lambda _path: cgroup)
     monkeypatch.setattr(device, "_cpu_name", lambda: "Xeon")
+    monkeypatch.setattr(device, "_usable_cores", lambda: 2)
     assert cpu_device().memory_bytes == (expected or psutil.virtual_memory().total)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("max 100000", 8),
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("1600000 100000", 8),
+        ("", 8),
+    ],
+)
+def test_cpu_has_the_containers_share_of_cores_where_that_is_less(monkeypatch, quota, cores):
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _pid: range(8), raising=False)
+    monkeypatch.setattr(device, "Path", lambda _path: SimpleNamespace(read_text=lambda **_: quota))
+    assert device._usable_cores() == cores
+
+
+def test_arm_is_told_apart_by_implementer_and_part(monkeypatch, cpu):
+    text = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n"
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    monkeypatch.setattr(device.platform, "machine", lambda: "aarch64")
+    with monkeypatch.context() as patched:
+        patched.setattr(device, "Path", lambda _path: SimpleNamespace(read_text=lambda **_: text))
+        name = device._cpu_name()
+    assert cpu(name, 4).key == "cpu-aarch64-implementer-0x41-part-0xd40-4c"
 
 
 def test_name_of_the_cpu_is_read_from_the_kernel_where_it_tells(monkeypatch):

@@ -91,8 +91,21 @@ def test_card_whose_slicing_is_off_is_a_card_whatever_slices_it_had():
     assert uuids(None, Card("NVIDIA A100", "GPU-d", mig=False, slices=SLICES)) == ["GPU-d"]
 
 
-def test_card_without_slices_although_slicing_is_on_is_a_card():
-    assert uuids(None, Card("NVIDIA A100", "GPU-d", mig=True)) == ["GPU-d"]
+@pytest.mark.parametrize("asked", [None, "0"])
+def test_card_without_slices_although_slicing_is_on_is_not_shown(asked):
+    assert uuids(asked, Card("NVIDIA A100", "GPU-d", mig=True)) == []
+
+
+def test_card_that_the_driver_has_lost_is_not_shown_and_keeps_its_place(monkeypatch):
+    def memory_info(self, handle):
+        if handle is FIRST:
+            raise self.NVMLError
+        return memory_of(self, handle)
+
+    memory_of = PaperNvml.nvmlDeviceGetMemoryInfo
+    monkeypatch.setattr(PaperNvml, "nvmlDeviceGetMemoryInfo", memory_info)
+    assert uuids(None, FIRST, THIRD) == [THIRD.uuid]
+    assert uuids("1", FIRST, THIRD) == [THIRD.uuid]
 
 
 def test_use_tells_the_own_process_from_the_others():

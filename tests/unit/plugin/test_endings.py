@@ -6,7 +6,7 @@ import pytest
 
 from pytest_batchguard.core.model import FailureKind
 from pytest_batchguard.isolation.supervise import Ending, EndingKind
-from pytest_batchguard.plugin.endings import failure_of
+from pytest_batchguard.plugin.endings import failure_of, tail
 
 OOM = "OOM when allocating tensor with shape[32,9,9,64] and type float on device:GPU:0 by allocator GPU_0_bfc"
 
@@ -82,3 +82,25 @@ def test_words_of_memory_explain_no_other_ending(kind):
 @pytest.mark.parametrize("kind", [kind for kind in EndingKind if kind is not EndingKind.COMPLETE])
 def test_every_failure_knows_its_phase(kind):
     assert failure(kind, 1, "detail").phase == "in the memory pass, step 3"
+
+
+def test_error_of_this_package_is_shown_without_its_name():
+    found = failure(EndingKind.ERROR, 1, "Traceback\npytest_batchguard.errors.DeviceError: no such card\n")
+    assert found.message == "no such card"
+
+
+def test_words_of_memory_are_found_before_a_dump_of_every_thread(tmp_path):
+    path = tmp_path / "output"
+    path.write_text(f"{OOM}\nFatal Python error: Aborted\n" + "  File somewhere, line 1 in something\n" * 500)
+    assert failure(EndingKind.DIED, -signal.SIGABRT, output=tail(str(path))).kind is FailureKind.OOM
+
+
+def test_end_of_an_endless_output_is_read(tmp_path):
+    path = tmp_path / "output"
+    path.write_bytes(b"x" * 2**20 + b"the end")
+    assert len(tail(str(path))) < 2**17
+    assert tail(str(path)).endswith("the end")
+
+
+def test_output_that_is_not_there_is_empty(tmp_path):
+    assert tail(None) == tail(str(tmp_path / "nothing")) == ""

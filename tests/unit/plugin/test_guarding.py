@@ -179,8 +179,10 @@ def test_test_that_fails_is_broken_whatever_was_measured(when, measured):
 
 
 def test_process_that_did_not_find_the_test_is_broken_with_its_last_words():
-    assert broken_reason(Attempt(output="…\nImportError: no\n")) == "its process did not find the test: ImportError: no"
-    assert broken_reason(Attempt()) == "its process did not find the test: it collected nothing"
+    assert (
+        broken_reason(Attempt(output="…\nImportError: no\n")) == "its process did not come to the test: ImportError: no"
+    )
+    assert broken_reason(Attempt()) == "its process did not come to the test: it collected nothing"
 
 
 def test_failure_that_was_sent_says_more_than_the_report():

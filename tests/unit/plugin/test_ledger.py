@@ -9,7 +9,7 @@ from pytest_batchguard.core.figures import MemoryFigures
 from pytest_batchguard.core.model import Case, Device, ImageSize, Measurement
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.plugin import code_state
-from pytest_batchguard.plugin.ledger import Ledger, versions
+from pytest_batchguard.plugin.ledger import Ledger, settings, versions
 from pytest_batchguard.tuning.found import Found
 
 CASE = Case(32, ImageSize(8, 8))
@@ -126,3 +126,14 @@ def test_without_pytests_cache_this_run_alone_remembers(config):
 
 def test_versions_name_what_decides_the_figures():
     assert {"python", "keras"} <= set(versions())
+
+
+def test_settings_are_the_options_that_may_decide_the_figures(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--fast")
+    monkeypatch.setenv("HOME", "elsewhere")
+    given = {"arch": "large", "override_ini": ["a=1"], "keyword": "x", "verbose": 2, "batchguard_tune": True, "odd": {}}
+    found = settings(SimpleNamespace(option=SimpleNamespace(**given)))
+    assert found["option arch"] == "'large'"
+    assert found["option override_ini"] == "['a=1']"
+    assert found["XLA_FLAGS"] == "--fast"
+    assert not {"option keyword", "option verbose", "option batchguard_tune", "option odd", "HOME"} & found.keys()

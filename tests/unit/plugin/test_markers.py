@@ -147,7 +147,9 @@ def test_argument_that_is_good_is_kept(name, given, kept):
         ("steps", "20"),
         ("warmup", 0),
         ("seed", -1),
+        ("seed", 2**32),
         ("timeout", 0),
+        ("timeout", 1e7),
         ("timeout", "5"),
         ("timeout", True),
         ("timeout", float("nan")),
@@ -182,7 +184,7 @@ class Metafunc:
     """What pytest hands to parametrize with, as far as it is used."""
 
     def __init__(self, *fixtures):
-        self.definition = SimpleNamespace(nodeid="tests/test_x.py::test_y")
+        self.definition = SimpleNamespace(nodeid="tests/test_x.py::test_y", own_markers=[mark(1, 8)])
         self.fixturenames = fixtures
         self.calls = []
 
@@ -200,6 +202,13 @@ def test_guard_whose_batch_size_is_to_be_found_has_a_case_for_each_image_size():
     metafunc = Metafunc("batchguard")
     parametrize(metafunc, mark([4, 2], [8, 16]), tunes=True)
     assert metafunc.calls == [("batchguard", ["b4-8x8", "b4-16x16"], ["8x8", "16x16"], True)]
+
+
+def test_guard_with_two_markers_is_a_collection_error():
+    metafunc = Metafunc("batchguard")
+    metafunc.definition.own_markers *= 2
+    with pytest.raises(pytest.fail.Exception, match=r"tests/test_x\.py::test_y: found several batchguard markers"):
+        parametrize(metafunc, mark(1, 8), tunes=False)
 
 
 def test_guard_whose_marker_is_wrong_is_a_collection_error_that_names_the_test():

@@ -5,12 +5,13 @@ import pytest
 
 from pytest_batchguard.core.model import CaseResult, Device, Verdict
 from pytest_batchguard.core.plain import from_plain
+from pytest_batchguard.errors import ConfigurationError
 from pytest_batchguard.report import json_file
 from tests.unit.samples import GPU, NODE_ID, full_baseline, loss, measurement, pace_check, result
 
 
-def written(path, *results):
-    json_file.write(path, GPU, results)
+def written(path, *results, is_complete=True):
+    json_file.write(path, GPU, results, is_complete=is_complete)
 
     def no_constants(name):
         pytest.fail(f"{name} is no JSON")
@@ -25,8 +26,21 @@ def test_file_holds_every_figure_and_verdict(tmp_path):
     ]
     document = written(tmp_path / "run.json", *results)
     assert document["schema"] == 1
+    assert document["complete"] is True
     assert from_plain(Device, document["device"]) == GPU
     assert [from_plain(CaseResult, case) for case in document["cases"]] == results
+
+
+def test_run_that_did_not_come_to_its_end_is_marked(tmp_path):
+    assert written(tmp_path / "run.json", is_complete=False)["complete"] is False
+
+
+def test_file_that_may_not_be_written_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    path.write_text("{}")
+    monkeypatch.setattr(json_file.os, "access", lambda asked, _mode: asked != path)
+    with pytest.raises(ConfigurationError, match=r"--batchguard-json: .*run\.json cannot be written: no permission"):
+        json_file.check_writable(path, "--batchguard-json")
 
 
 def test_other_tools_find_what_they_look_for(tmp_path):

@@ -45,6 +45,16 @@ def test_picture_lies_beside_the_file_and_is_svg(tunings, tmp_path):
     assert ET.parse(tmp_path / "batchguard-tune.svg").getroot().tag.endswith("svg")
 
 
+def test_noise_scale_is_drawn_where_nothing_was_validated(tmp_path):
+    pytest.importorskip("matplotlib")
+    picture.draw(tmp_path / "noise.svg", [replace(WHOLE, trials=())])
+    picture.draw(tmp_path / "nothing.svg", [replace(WHOLE, trials=(), noise=())])
+
+    assert "<!-- noise scale 41" in (tmp_path / "noise.svg").read_text()
+    assert "<!-- not measured -->" not in (tmp_path / "noise.svg").read_text()
+    assert "<!-- not measured -->" in (tmp_path / "nothing.svg").read_text()
+
+
 def test_same_findings_make_the_same_picture(tmp_path):
     pytest.importorskip("matplotlib")
     picture.draw(tmp_path / "one.svg", [WHOLE])

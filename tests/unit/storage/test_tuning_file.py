@@ -91,6 +91,42 @@ def test_entry_is_replaced_as_a_whole(path):
     assert "plateau" not in entry_of(path)
 
 
+def test_interrupted_run_takes_no_place_of_one_that_came_to_its_end(path):
+    tuning_file.update(path, GPU, [WHOLE], "2026-11-23")
+    interrupted = replace(WHOLE, recommended=None, plateau=None)
+    tuning_file.update(path, GPU, [interrupted], "2026-11-24", interrupted)
+    assert (entry_of(path)["date"], entry_of(path)["plateau"]) == ("2026-11-23", 32)
+
+
+def test_interrupted_run_is_kept_where_none_came_to_its_end(path):
+    for date in ("2026-11-23", "2026-11-24"):
+        interrupted = replace(WHOLE, recommended=None)
+        tuning_file.update(path, GPU, [interrupted], date, interrupted)
+        assert entry_of(path)["date"] == date
+
+
+@pytest.mark.parametrize("found", ["null", "3", "[]"])
+@pytest.mark.parametrize(
+    ("inside", "keys"),
+    [
+        ("{{nvidia-h200: {found}}}", "devices → nvidia-h200"),
+        ("{{nvidia-h200: {{guards: {found}}}}}", "devices → nvidia-h200 → guards"),
+        ("{{nvidia-h200: {{guards: {{a: {found}}}}}}}", "devices → nvidia-h200 → guards → a"),
+        ("{{nvidia-h200: {{guards: {{a: {{8x8: {found}}}}}}}}}", "devices → nvidia-h200 → guards → a → 8x8"),
+    ],
+)
+def test_what_is_no_mapping_is_refused_before_anything_is_measured(path, inside, keys, found):
+    path.write_text(f"schema: 1\ndevices: {inside.format(found=found)}\n")
+    with pytest.raises(TuningFileError, match=f"{keys}: found .*, allowed: a mapping"):
+        tuning_file.check(path)
+
+
+def test_date_that_there_is_not_is_refused(path):
+    path.write_text("schema: 1\ndevices: {}\ndate: 2026-02-30\n")
+    with pytest.raises(TuningFileError, match="is not YAML"):
+        tuning_file.check(path)
+
+
 def test_same_findings_make_the_same_file(path):
     tuning_file.update(path, GPU, [WHOLE], "2026-11-23")
     before = path.read_bytes()
