@@ -181,7 +181,7 @@ def main() -> None:
     ]
     lines = [f"The linear problem, {DIMENSIONS} dimensions, {RUNS} runs, batches of {BATCH}:", ""]
     lines += table(head, linear_rows())
-    lines += ["", "The sample project's network at 32x32, all its 1,437 training images:", ""]
+    lines += ["", "The sample project's network at 32x32, all its training images:", ""]
     lines += table(["weights", "exact, example by example", "sampled, with its interval"], digits_rows())
     lines += [
         "",

@@ -34,6 +34,14 @@ class Largest:
         """The share of the limit that its peak leaves free."""
         return 1 - self.peak_bytes / self.limit_bytes
 
+    @property
+    def usable_bytes(self) -> int:
+        """What a peak may reach: the limit, or the largest size's peak where a larger size ran out of memory.
+
+        A framework's pool is smaller than the device: context and libraries take their part of it.
+        """
+        return self.limit_bytes if self.smallest_failing is None else min(self.limit_bytes, self.peak_bytes)
+
 
 @dataclass(frozen=True)
 class SpeedPoint:

@@ -121,8 +121,8 @@ def refusal_report(item: pytest.Item, reason: str) -> pytest.TestReport:
 
 def no_case_report(item: pytest.Item) -> pytest.TestReport:
     """Return the failed report of a test that has the marker and yet no case."""
-    is_of_unittest = isinstance(getattr(item, "cls", None), type) and issubclass(item.cls, unittest.TestCase)  # type: ignore[attr-defined]
-    if is_of_unittest:
+    owner = getattr(item, "cls", None)
+    if isinstance(owner, type) and issubclass(owner, unittest.TestCase):
         return refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")
     return refusal_report(item, "the marker batchguard came too late for its cases: put it on the test function")
 

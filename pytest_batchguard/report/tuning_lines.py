@@ -62,7 +62,7 @@ def _compared(tuning: Tuning) -> Iterator[str]:
             yield f"declared {size} does not fit"
         elif used is not None and size in points and size != used.batch_size:
             change = format_change(points[size].images_per_yardstick / used.images_per_yardstick)
-            yield f"declared {size} trains {change} images/s, compared with {used.batch_size}"
+            yield f"declared {size} trains {change} images/s by pace, compared with {used.batch_size}"
 
 
 def _row(tuning: Tuning) -> tuple[str, ...]:

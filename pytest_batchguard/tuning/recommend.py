@@ -19,7 +19,7 @@ from pytest_batchguard.tuning.curve import PLATEAU_GAIN
 from pytest_batchguard.tuning.scaling import ScalingRule
 
 LEAST_HEADROOM = 0.05
-"""Of the limit: peaks of one program differ by up to 1.5 % between processes, and a full pool by more."""
+"""Of what a peak may reach: peaks of one program differ by up to 1.5 % between processes, and a full pool by more."""
 
 WORSE = 0.1
 """A size whose validation loss is worse than the best one's by more than this share is not recommended."""
@@ -92,7 +92,7 @@ def _leaves_room(tuning: Tuning, size: int) -> bool:
     if tuning.largest is None or size > tuning.largest.batch_size:
         return False
     peak = tuning.peaks.get(size)
-    return peak is None or peak <= (1 - LEAST_HEADROOM) * tuning.largest.limit_bytes
+    return peak is None or peak <= (1 - LEAST_HEADROOM) * tuning.largest.usable_bytes
 
 
 def _known_noise(noise: Sequence[NoiseScale]) -> float | None:
@@ -119,8 +119,15 @@ def _memory_reasons(tuning: Tuning, size: int) -> list[str]:
     if largest is None:
         return []
     peak = tuning.peaks.get(size)
-    room = f" with {format_percent(1 - peak / largest.limit_bytes)} headroom" if peak is not None else ""
-    return [f"it fits {format_bytes(largest.limit_bytes)}{room}; the largest that does is {largest.batch_size}"]
+    limit = format_bytes(largest.limit_bytes)
+    if size == largest.batch_size:
+        return [f"it is the largest that fits {limit}"]
+    if peak is None:
+        return [f"it fits {limit}; the largest that does is {largest.batch_size}"]
+    free = format_percent(1 - peak / largest.usable_bytes)
+    if largest.smallest_failing is None:
+        return [f"it fits {limit} with {free} headroom; the largest that does is {largest.batch_size}"]
+    return [f"it fits {limit}, {free} below the peak of the largest that does, {largest.batch_size}"]
 
 
 def _speed_reasons(tuning: Tuning, size: int) -> list[str]:

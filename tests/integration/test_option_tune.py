@@ -128,7 +128,7 @@ def test_recommended_size_was_timed_and_fits(found):
     assert entry["recommended"]["batch_size"] <= entry["largest"]["batch_size"]
     assert entry["recommended"]["batch_size"] in {point["batch_size"] for point in entry["throughput"]}
     assert "linear (SGD: Goyal et al. 2017)" in entry["recommended"]["rule"]
-    assert any("headroom" in reason for reason in entry["recommended"]["reasons"])
+    assert any("fits" in reason for reason in entry["recommended"]["reasons"])
 
 
 def test_hand_written_step_says_what_cannot_be_had(found):

@@ -73,7 +73,7 @@ def test_what_ended_the_search_is_told_beside_what_runs_out_of_memory():
 def test_declared_sizes_are_compared_in_yardsticks():
     text = " ".join(text_of(replace(TUNING, declared=(32, 64, 512))).split())
 
-    assert "declared 32 trains -25 % images/s, compared with 64" in text
+    assert "declared 32 trains -25 % images/s by pace, compared with 64" in text
     assert "declared 64" not in text
     assert "declared 512 does not fit" in text
 

@@ -107,9 +107,26 @@ def test_schedule_is_to_be_multiplied():
 def test_reasons_name_memory_speed_and_steps():
     text = reasons(TUNING)
 
-    assert "it fits 1 GiB with 75 % headroom; the largest that does is 256" in text
+    assert "it fits 1 GiB, 74.2 % below the peak of the largest that does, 256" in text
     assert "it trains 300 images/s; from 64 on doubling gains less than 5 %" in text
     assert "an epoch of 1,437 images takes 23 steps" in text
+
+
+def test_headroom_is_of_the_limit_where_nothing_ran_out_of_memory():
+    whole = replace(TUNING, largest=replace(TUNING.largest, smallest_failing=None))
+    assert "it fits 1 GiB with 75 % headroom; the largest that does is 256" in reasons(whole)
+
+
+def test_largest_that_fits_is_called_so():
+    alone = replace(TUNING, curve=(), plateau=None)
+    assert "it is the largest that fits 1 GiB" in reasons(alone)
+
+
+def test_room_is_reckoned_from_what_a_training_was_seen_to_get():
+    """A framework's pool may be a tenth smaller than the device."""
+    pool = replace(TUNING, largest=replace(TUNING.largest, peak_bytes=int(0.5 * GIB)), plateau=None)
+    assert favourite(pool) == 64
+    assert favourite(replace(pool, largest=replace(pool.largest, smallest_failing=None))) == 128
 
 
 def test_one_size_alone_says_nothing_of_growth():
