@@ -208,8 +208,9 @@ def report() -> None:
         f"baselines. Tolerance {alarm_rules.DEFAULT_TOLERANCE:.0%}."
     )
     lines = [text, "", *table(alarm_rules.HEAD, list(alarm_rules.rows(known)))]
-    lines += ["", "How far apart attempts in a row are, and visits (standard deviation of the pace):", ""]
-    lines += table(alarm_rules.APART_HEAD, list(alarm_rules.apart_rows(known)))
+    if apart := list(alarm_rules.apart_rows(known)):
+        lines += ["", "How far apart attempts in a row are, and visits (standard deviation of the pace):", ""]
+        lines += table(alarm_rules.APART_HEAD, apart)
     lines += ["", "Unchanged, on the quiet machine, by how long threads took to wake one another:", ""]
     lines += table(alarm_rules.STATE_HEAD, list(alarm_rules.state_rows(known)))
     lines += ["", "What the first attempt at the slowed pipeline is explained by:", "", *_names(known)]

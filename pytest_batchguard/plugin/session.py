@@ -47,11 +47,13 @@ class GuardSession:
         self._budget = session_budget(config, self._device)
         self._strict = bool(self._option("batchguard_strict"))
         directory = config.rootpath / self._option("batchguard_baselines")
-        self._file = baselines.read(baselines.path_for(directory, self._device))
         self._writes = any(self._option(name) for name in options.WRITING)
         self._reference = self._option("batchguard_against")
         if self._reference is not None:
             self._check_comparison()
+        path = baselines.path_for(directory, self._device)
+        is_used = self._reference is None
+        self._file = baselines.read(path) if is_used else baselines.BaselineFile(path, {})
         self._check_recording()
         if self._writes:
             baselines.check_writable(directory)
@@ -60,7 +62,7 @@ class GuardSession:
         if self._json_path is not None:
             json_file.check_writable(self._json_path, options.source(config, "batchguard_json"))
         self._guarding = CaseGuarding(
-            accepted={} if self._reference is not None else self._file.cases,
+            accepted=self._file.cases,
             stamp=ProvenanceStamp(self._device, config.rootpath),
             records=self._records,
             repeat_count=self._option("batchguard_repeats"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_batchguard.core.tuning import Tuning
-from pytest_batchguard.report.tuning_lines import noise_text, title
+from pytest_batchguard.report.tuning_lines import noise_text, titles
 
 _GIB = 2**30
 _LIMIT_STYLE: dict[str, Any] = {"color": "tab:red", "linestyle": "--", "linewidth": 1}
@@ -45,7 +45,7 @@ def draw(path: Path, tunings: Sequence[Tuning]) -> None:
         figure = Figure(figsize=(10, 2.9 * len(tunings)), layout="constrained")
         FigureCanvasSVG(figure)
         rows = figure.subplots(len(tunings), 3, squeeze=False)
-        for panels, tuning in zip(rows, tunings, strict=True):
+        for panels, title, tuning in zip(rows, titles(tunings), tunings, strict=True):
             for axes, (draw_panel, is_there) in zip(panels, _panels(tuning), strict=True):
                 if is_there:
                     draw_panel(axes, tuning)
@@ -53,7 +53,7 @@ def draw(path: Path, tunings: Sequence[Tuning]) -> None:
                 else:
                     axes.text(0.5, 0.5, "not measured", ha="center", va="center", color="gray")
                     axes.set_axis_off()
-            panels[0].set_title(title(tuning), loc="left", fontsize=9, fontweight="bold")
+            panels[0].set_title(title, loc="left", fontsize=9, fontweight="bold")
         figure.savefig(path, metadata={"Date": None})
 
 

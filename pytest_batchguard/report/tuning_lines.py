@@ -15,24 +15,26 @@ from pytest_batchguard.core.units import (
     format_rate,
 )
 from pytest_batchguard.report.layout import columns
-from pytest_batchguard.report.rows import NOTHING, short_name
+from pytest_batchguard.report.rows import NOTHING, case_names
 
 HEAD = ("guard", "largest", "plateau", "noise scale", "use", "learning rate", "declared")
 
 
 def summary_lines(tunings: Sequence[Tuning], width: int) -> list[str]:
     """Return the table of all guards and image sizes, and what each recommendation rests on."""
-    lines = columns(HEAD, [_row(tuning) for tuning in tunings], width)
-    for tuning in tunings:
-        lines += ["", f"{title(tuning)}:"]
+    named = list(zip(titles(tunings), tunings, strict=True))
+    lines = columns(HEAD, [_row(title, tuning) for title, tuning in named], width)
+    for title, tuning in named:
+        lines += ["", f"{title}:"]
         for remark in _remarks(tuning):
             lines += textwrap.wrap(remark, width, initial_indent="  ", subsequent_indent="    ")
     return lines
 
 
-def title(tuning: Tuning) -> str:
-    """Return guard and image size, as in `test_classifier_trains at 180x180`."""
-    return f"{short_name(tuning.guard)} at {tuning.image_size}"
+def titles(tunings: Sequence[Tuning]) -> list[str]:
+    """Return guard and image size of each, as in `test_classifier_trains at 180x180`."""
+    names = case_names([tuning.guard for tuning in tunings])
+    return [f"{names[tuning.guard]} at {tuning.image_size}" for tuning in tunings]
 
 
 def noise_text(noise: NoiseScale) -> str:
@@ -65,11 +67,11 @@ def _compared(tuning: Tuning) -> Iterator[str]:
             yield f"declared {size} trains {change} images/s by pace, compared with {used.batch_size}"
 
 
-def _row(tuning: Tuning) -> tuple[str, ...]:
+def _row(title: str, tuning: Tuning) -> tuple[str, ...]:
     recommended = tuning.recommended
     rate = recommended.learning_rate if recommended else None
     return (
-        title(tuning),
+        title,
         str(tuning.largest.batch_size) if tuning.largest else NOTHING,
         str(tuning.plateau) if tuning.plateau is not None else NOTHING,
         noise_text(tuning.noise[-1]) if tuning.noise else NOTHING,

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_batchguard.core.model import ImageSize
 from pytest_batchguard.core.tuning import Largest, NoiseScale, Recommendation, SpeedPoint, Trial, Tuning
-from pytest_batchguard.report.tuning_lines import noise_text, summary_lines
+from pytest_batchguard.report.tuning_lines import noise_text, summary_lines, titles
 
 GIB = 2**30
 TUNING = Tuning(
@@ -113,3 +113,12 @@ def test_no_line_is_wider_than_the_terminal(width):
 )
 def test_noise_scale_is_shown_with_its_interval(noise, text):
     assert noise_text(noise) == text
+
+
+def test_guards_of_one_name_are_told_apart_by_their_files():
+    other = replace(TUNING, guard=TUNING.guard.replace("test_x", "test_y"))
+    assert titles([TUNING]) == ["test_model at 180x180"]
+    assert titles([TUNING, other]) == [
+        "tests/test_x.py::TestSuite::test_model at 180x180",
+        "tests/test_y.py::TestSuite::test_model at 180x180",
+    ]
