@@ -23,7 +23,7 @@ BASELINES = 20
 TOLERANCES = (0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25)
 DEFAULT_TOLERANCE = 0.1
 QUIET = "quiet"
-WINDOWS = (16, 12, 8)
+WINDOWS = (24, 16, 12, 8)
 
 Key = tuple[str, str, float]
 """Case, condition of the machine, planted slowdown."""

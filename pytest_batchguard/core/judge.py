@@ -96,9 +96,9 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
     if measured and accepted and measured.yardstick == accepted.yardstick:
         yield _pace_check(measured, accepted, limits)
     if measurement.loss and baseline.loss and math.isfinite(measurement.loss.decrease):
-        decrease = baseline.loss.decrease
+        decrease = round_significant(baseline.loss.decrease)
         limit = decrease - abs(decrease) * limits.loss_tolerance
-        measured_decrease = round_significant(measurement.loss.decrease)  # as the baseline's is
+        measured_decrease = round_significant(measurement.loss.decrease)  # as a stored baseline's is
         check = _at_least("loss_decrease", measured_decrease, limit, Verdict.REGRESSED)
         yield Check(check.quantity, check.measured, limit, check.verdict, decrease, limits.loss_tolerance)
 

@@ -36,11 +36,13 @@ class Largest:
 
     @property
     def usable_bytes(self) -> int:
-        """What a peak may reach: the limit, or the largest size's peak where a larger size ran out of memory.
+        """What a peak may reach: the limit, or what the smallest size that failed would have taken if that is less.
 
         A framework's pool is smaller than the device: context and libraries take their part of it.
         """
-        return self.limit_bytes if self.smallest_failing is None else min(self.limit_bytes, self.peak_bytes)
+        if self.smallest_failing is None:
+            return self.limit_bytes
+        return min(self.limit_bytes, round(self.peak_bytes * self.smallest_failing / self.batch_size))
 
 
 @dataclass(frozen=True)

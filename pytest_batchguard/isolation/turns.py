@@ -51,7 +51,6 @@ class Companion:
             IsolationError: It failed, died, or gave no answer in time.
         """
         asker.pause()
-        self.has_failed = True
         try:
             if self._is_ready:
                 self._child.resume()
@@ -61,8 +60,11 @@ class Companion:
             self._child.channel.sendall(messages.encode(question))
             answer = self._answer()
             self._child.pause()
-            self.has_failed = False
+        except IsolationError:
+            self.has_failed = True
+            raise
         except OSError as error:
+            self.has_failed = True
             raise IsolationError(f"the process beside it is gone: {error}") from error
         finally:
             asker.resume()

@@ -24,7 +24,7 @@ from pytest_batchguard.measure.yardstick import Reading, Yardstick
 
 FEWEST_WINDOWS = 8
 FEWEST_ROUGHLY = 4
-MOST_WINDOWS = 16
+MOST_WINDOWS = 24
 FINE_TOLERANCE = 0.1
 MOST_SECONDS = 60.0
 """Windows are added until the interval of the median pace is narrow, within these bounds. A tolerance of half and more

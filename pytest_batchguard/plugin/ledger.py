@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from typing import Any
@@ -39,6 +40,8 @@ _OF_NO_CONSEQUENCE = frozenset(
         "no_header",
         "no_summary",
         "quiet",
+        "random_order_seed",
+        "randomly_seed",
         "reportchars",
         "showcapture",
         "showlocals",
@@ -50,9 +53,10 @@ _OF_NO_CONSEQUENCE = frozenset(
         "xmlpath",
     }
 )
-"""Options of pytest's that select tests or show results."""
+"""Options that select, order or show tests, of pytest and of plugins that choose another seed in every run."""
 
 _DECIDING = ("CUDA_", "KERAS_", "NVIDIA_", "TF_", "XLA_")
+_OF_TERRAFORM = ("TF_TOKEN_", "TF_VAR_")
 
 
 class Ledger:
@@ -113,11 +117,20 @@ def versions() -> dict[str, str]:
 
 
 def settings(config: pytest.Config) -> dict[str, str]:
-    """Return the options and environment variables that may decide the figures, a project's own options among them."""
-    given = {
-        f"option {name}": repr(setting)
+    """Return a hash of the options and environment variables that may decide the figures, the project's own among them.
+
+    A hash, since there may be secrets among them.
+    """
+    options = {
+        name: repr(setting)
         for name, setting in vars(config.option).items()
         if name not in _OF_NO_CONSEQUENCE and not name.startswith("batchguard")
         if isinstance(setting, (str, int, float, list, tuple))
     }
-    return given | {name: setting for name, setting in os.environ.items() if name.startswith(_DECIDING)}
+    variables = {
+        name: setting
+        for name, setting in os.environ.items()
+        if name.startswith(_DECIDING) and not name.startswith(_OF_TERRAFORM)
+    }
+    text = json.dumps([options, variables], sort_keys=True)
+    return {"settings": hashlib.sha256(text.encode()).hexdigest()}

@@ -132,7 +132,9 @@ class CaseRunner:
             running: list[Companion] = []
 
             def start() -> Companion:
-                if not running or running[-1].has_failed:
+                if running and running[-1].has_failed:
+                    running.pop().close()
+                if not running:
                     running.append(self._start_yardstick(plan, stack))
                 return running[-1]
 

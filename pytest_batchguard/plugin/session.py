@@ -149,13 +149,15 @@ class GuardSession:
         """Write what an update accepted and the JSON file; never exit with 0 where nothing was measured."""
         if not self._results and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        is_complete = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
-        if is_complete:
+        if exitstatus == pytest.ExitCode.USAGE_ERROR:
+            return
+        has_ended = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
+        if has_ended:
             self._write_baselines(green=exitstatus == pytest.ExitCode.OK)
-        elif self._writes and exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
+        elif self._writes:
             self._remarks.append("NO BASELINE WAS WRITTEN: the run did not come to its end")
-        self._write_json(is_complete=is_complete)
-        if self._has_file_error and is_complete:
+        self._write_json(is_complete=has_ended and not session.shouldfail and not session.shouldstop)
+        if self._has_file_error and has_ended:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -174,6 +176,8 @@ class GuardSession:
         finally:
             if self._checkout is not None:
                 self._checkout.remove()
+            if signal.getsignal(signal.SIGTERM) is _terminate:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         if case_of(item) is None:
@@ -289,4 +293,8 @@ def _check_out(config: pytest.Config, reference: str) -> Checkout:
 def _end_in_order_when_terminated() -> None:
     """Let a SIGTERM, as of a CI job that is cancelled, end the run as Ctrl-C would: a worktree is to be removed."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda number, _frame: pytest.exit("terminated", 128 + number))
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, _frame: object) -> None:
+    pytest.exit("terminated", 128 + number)

@@ -29,7 +29,7 @@ def check_surroundings(config: pytest.Config) -> None:
             "guards measure one case at a time, and pytest-xdist is asked to run tests side by side: "
             "run them without -n, or with -n 0"
         )
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
         raise ConfigurationError(f"KERAS_BACKEND: found {backend!r}, allowed: tensorflow, whose memory is measured")
     if importlib.util.find_spec("tensorflow") is None:

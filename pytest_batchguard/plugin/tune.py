@@ -90,7 +90,7 @@ class TuneSession:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write file and picture; never exit with 0 where nothing was tuned."""
         if exitstatus == pytest.ExitCode.INTERRUPTED:
-            left = [item.nodeid for item in session.items if item.nodeid not in self._begun]
+            left = [item.nodeid for item in session.items if case_of(item) and item.nodeid not in self._begun]
             self._files += [f"not tuned: {node_id}: the run was interrupted" for node_id in left]
         if not self._tunings:
             if exitstatus == pytest.ExitCode.OK:
@@ -102,6 +102,8 @@ class TuneSession:
             self._files.append(f"written: {shown(self._path)}")
             if self._interrupted is None:
                 self._files.append(picture.draw_beside(self._path, self._tunings, shown))
+            else:
+                self._files.append("no picture was drawn: the run was interrupted")
         except (BatchguardError, OSError) as error:
             self._files.append(f"NOT WRITTEN: {error}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

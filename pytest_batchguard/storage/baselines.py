@@ -10,8 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,7 +116,7 @@ def update(path: Path, device: Device, recorded: Mapping[str, Baseline], dropped
             known = _parse(path, text)
             kept = {node_id: known[node_id] for node_id in known.keys() - set(dropped)}
             edited = _edited(text, device, kept, recorded)
-            if not _has_cases(path, edited, kept.keys() | recorded.keys()):
+            if not _holds(path, edited, {*kept, *recorded}):
                 # Laid out by hand in a way that does not come in entries, such as one with anchors: written anew.
                 edited = _edited("", device, {}, {**kept, **recorded})
             replace_file(path, edited)
@@ -130,9 +129,10 @@ def _read_exactly(path: Path) -> str:
         return file.read()
 
 
-def _has_cases(path: Path, text: str, expected: AbstractSet[str]) -> bool:
+def _holds(path: Path, text: str, node_ids: set[str]) -> bool:
+    """Return whether a text can be read and has these cases."""
     try:
-        return _parse(path, text).keys() == expected
+        return _parse(path, text).keys() == node_ids
     except BaselineFileError:
         return False
 
@@ -141,21 +141,22 @@ def _edited(text: str, device: Device, kept: Mapping[str, Baseline], recorded: M
     layout = _layout(text, device, kept)
     blocks = {node_id: block for node_id, block in layout.blocks.items() if node_id in kept}
     for node_id, baseline in recorded.items():
-        comment = blocks[node_id].comment if node_id in blocks else ""
-        blocks[node_id] = _Block(comment, _entry(node_id, baseline, layout.indent))
+        old = blocks.get(node_id, _Block())
+        blocks[node_id] = replace(old, entry=_entry(node_id, baseline, layout.indent))
     return layout.head + "".join(blocks[node_id].text for node_id in sorted(blocks)) + layout.tail
 
 
 @dataclass(frozen=True)
 class _Block:
-    """One entry's lines and the comment right above them."""
+    """One entry's lines, the comment right above them and the one that ends them."""
 
-    comment: str
-    entry: str
+    comment: str = ""
+    entry: str = ""
+    remark: str = ""
 
     @property
     def text(self) -> str:
-        return self.comment + self.entry
+        return self.comment + self.entry + self.remark
 
 
 @dataclass(frozen=True)
@@ -200,10 +201,17 @@ def _block_layout(lines: list[str], cases: Any) -> _Layout:
             start -= 1
         starts.append(start)
     blocks = {
-        name: _Block("".join(lines[start:key]), "".join(lines[key:until]))
+        name: _block(lines[start:key], lines[key:until])
         for name, start, key, until in zip(names, starts, keys, [*starts[1:], end], strict=True)
     }
     return _Layout("".join(lines[: starts[0]]), blocks, "".join(lines[end:]), " " * column)
+
+
+def _block(comment: list[str], lines: list[str]) -> _Block:
+    end = len(lines)
+    while lines[end - 1].lstrip().startswith("#"):
+        end -= 1
+    return _Block("".join(comment), "".join(lines[:end]), "".join(lines[end:]))
 
 
 def _is_remark(line: str, column: int) -> bool:

@@ -246,8 +246,12 @@ class _IterableSource:
         return first
 
     def fit_arguments(self) -> dict[str, Any]:
-        if self.is_single_use or isinstance(self._data, list) or self._steps_at_once > 1:
+        if self.is_single_use or isinstance(self._data, list):
             return {"x": self.batches(), "steps_per_epoch": _ENDLESS, "shuffle": False}
+        if self._steps_at_once > 1:
+            # As Keras takes them of a generator; a torch `DataLoader` yields lists.
+            batches = (tuple(batch) if isinstance(batch, list) else batch for batch in self.batches())
+            return {"x": batches, "steps_per_epoch": _ENDLESS, "shuffle": False}
         return {"x": self._data, "epochs": _ENDLESS}
 
     def batches(self) -> Iterator[Any]:

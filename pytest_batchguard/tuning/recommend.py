@@ -120,14 +120,11 @@ def _memory_reasons(tuning: Tuning, size: int) -> list[str]:
         return []
     peak = tuning.peaks.get(size)
     limit = format_bytes(largest.limit_bytes)
-    if size == largest.batch_size:
-        return [f"it is the largest that fits {limit}"]
-    if peak is None:
-        return [f"it fits {limit}; the largest that does is {largest.batch_size}"]
-    free = format_percent(1 - peak / largest.usable_bytes)
-    if largest.smallest_failing is None:
-        return [f"it fits {limit} with {free} headroom; the largest that does is {largest.batch_size}"]
-    return [f"it fits {limit}, {free} below the peak of the largest that does, {largest.batch_size}"]
+    room = ""
+    if peak is not None:
+        of = "" if largest.smallest_failing is None else f" to what {largest.smallest_failing} would take"
+        room = f" with {format_percent(1 - peak / largest.usable_bytes)} headroom{of}"
+    return [f"it fits {limit}{room}; the largest that does is {largest.batch_size}"]
 
 
 def _speed_reasons(tuning: Tuning, size: int) -> list[str]:

@@ -13,15 +13,15 @@ import pytest
 def test_guard(batchguard):
     raise AssertionError("a guard ran")
 """
-GOOD = """\
+GOOD = f"""\
 # kept by hand
 schema: 1
-device: {key: cpu, name: CPU, memory_bytes: 1000}
+device: {{key: {DEVICE.key}, name: CPU, memory_bytes: 1000}}
 cases:
   test_it.py::test_guard[b4-8x8]:
-    memory: {peak_bytes: 1000, spread: 0.01}
-    throughput: {images_per_second: 10.0, pace: 1.0, yardstick: 1, spread: 0.01}
-    loss: {first: 2.0, last: 1.0, decrease: 0.5, curve: [2.0, 1.0]}
+    memory: {{peak_bytes: 1000, spread: 0.01}}
+    throughput: {{images_per_second: 10.0, pace: 1.0, yardstick: 1, spread: 0.01}}
+    loss: {{first: 2.0, last: 1.0, decrease: 0.5, curve: [2.0, 1.0]}}
 """
 NAME = f"{DEVICE.key}.yaml"
 

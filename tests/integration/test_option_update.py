@@ -34,26 +34,26 @@ def test_fails_as_expected(batchguard):
     assert tiny.train(batchguard).batch_size == 5
 """
 SMALL, LARGE = "test_it.py::test_healthy[b4-8x8]", "test_it.py::test_healthy[b8-8x8]"
-BY_HAND = """\
+BY_HAND = f"""\
 # our own words above
 schema: 1
-device: {key: cpu, name: "a CPU",   memory_bytes: 1000}
+device: {{key: {DEVICE.key}, name: "a CPU",   memory_bytes: 1000}}
 
 cases:
   # why this one is here
   test_gone.py::test_gone[b4-8x8]:
-    memory:   {peak_bytes: 1000}   # odd spacing
+    memory:   {{peak_bytes: 1000}}   # odd spacing
     loss:
       first: 2.0
       last: 1.0
       decrease: 0.5
       curve: [2.0, 1.0]
   test_it.py::test_healthy[b4-8x8]:
-    memory: {peak_bytes: 30000, spread: 0.0}
-    throughput: {images_per_second: 1000.0, pace: 0.5, yardstick: 1}
-    loss: {first: 2.0, last: 1.0, decrease: 0.5, curve: [2.0, 1.0]}
+    memory: {{peak_bytes: 30000, spread: 0.0}}
+    throughput: {{images_per_second: 1000.0, pace: 0.5, yardstick: 1}}
+    loss: {{first: 2.0, last: 1.0, decrease: 0.5, curve: [2.0, 1.0]}}
   "test_it.py::test_unhealthy[b4-8x8]":
-    memory: {peak_bytes: 40000}
+    memory: {{peak_bytes: 40000}}
 
 # our own words below
 """

@@ -158,7 +158,14 @@ def test_loss_may_rise_as_far_as_the_least_decrease_allows():
 
 def test_unchanged_loss_decrease_is_as_good_as_its_rounded_baseline():
     accepted = baseline(loss=LossFigures(2.0, 1.0, 0.7754, (2.0, 1.0)))
-    judgement = judge(learning(0.77536), accepted, Limits(loss_tolerance=0))
+    for exact in (0.77536, 0.77544):
+        judgement = judge(learning(exact), accepted, Limits(loss_tolerance=0))
+        assert check(judgement, "loss_decrease").verdict is Verdict.PASSED
+
+
+def test_unchanged_loss_decrease_is_as_good_as_that_of_a_base():
+    accepted = baseline(loss=LossFigures(2.0, 1.0, 0.77544, (2.0, 1.0)))
+    judgement = judge(learning(0.77544), accepted, Limits(loss_tolerance=0))
     assert check(judgement, "loss_decrease").verdict is Verdict.PASSED
 
 

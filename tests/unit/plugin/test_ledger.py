@@ -128,12 +128,29 @@ def test_versions_name_what_decides_the_figures():
     assert {"python", "keras"} <= set(versions())
 
 
-def test_settings_are_the_options_that_may_decide_the_figures(monkeypatch):
+def settings_of(**given):
+    return settings(SimpleNamespace(option=SimpleNamespace(**given)))
+
+
+def test_settings_differ_with_the_options_and_variables_that_may_decide_the_figures(monkeypatch):
+    found = [settings_of(arch="large"), settings_of(arch="small"), settings_of(arch="small", override_ini=["a=1"])]
     monkeypatch.setenv("XLA_FLAGS", "--fast")
+    found.append(settings_of(arch="small"))
+    assert len({each["settings"] for each in found}) == 4
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"keyword": "x"}, {"verbose": 2}, {"batchguard_tune": True}, {"randomly_seed": 7}, {"odd": {}}],
+    ids=str,
+)
+def test_settings_are_the_same_whatever_is_selected_or_shown(monkeypatch, given):
+    usual = settings_of(arch="large")
     monkeypatch.setenv("HOME", "elsewhere")
-    given = {"arch": "large", "override_ini": ["a=1"], "keyword": "x", "verbose": 2, "batchguard_tune": True, "odd": {}}
-    found = settings(SimpleNamespace(option=SimpleNamespace(**given)))
-    assert found["option arch"] == "'large'"
-    assert found["option override_ini"] == "['a=1']"
-    assert found["XLA_FLAGS"] == "--fast"
-    assert not {"option keyword", "option verbose", "option batchguard_tune", "option odd", "HOME"} & found.keys()
+    monkeypatch.setenv("TF_VAR_password", "of Terraform's")
+    assert settings_of(arch="large", **given) == usual
+
+
+def test_settings_tell_no_secrets(monkeypatch):
+    monkeypatch.setenv("NVIDIA_API_KEY", "secret")
+    assert "secret" not in str(settings_of(token="secret"))

@@ -364,6 +364,12 @@ def test_layout_that_does_not_come_in_entries_is_written_anew_and_loses_no_case(
     assert baselines.read(path).cases == {FIRST: NEW, SECOND: untouched}
 
 
+def test_comment_that_ends_an_entry_stays_when_the_entry_is_recorded_anew(path):
+    path.write_text(file_of(entry(FIRST), "    # checked by Jane\n", entry(SECOND)))
+    baselines.update(path, GPU, {FIRST: NEW})
+    assert "    # checked by Jane\n" + entry(SECOND) in path.read_text()
+
+
 def test_comment_that_ends_an_entry_goes_with_it(path):
     path.write_text(file_of(entry(FIRST), "    # of the first\n", "  # of the second\n", entry(SECOND)))
     baselines.update(path, GPU, {}, [SECOND])

@@ -107,7 +107,7 @@ def test_schedule_is_to_be_multiplied():
 def test_reasons_name_memory_speed_and_steps():
     text = reasons(TUNING)
 
-    assert "it fits 1 GiB, 74.2 % below the peak of the largest that does, 256" in text
+    assert "it fits 1 GiB with 74.6 % headroom to what 260 would take; the largest that does is 256" in text
     assert "it trains 300 images/s; from 64 on doubling gains less than 5 %" in text
     assert "an epoch of 1,437 images takes 23 steps" in text
 
@@ -117,16 +117,24 @@ def test_headroom_is_of_the_limit_where_nothing_ran_out_of_memory():
     assert "it fits 1 GiB with 75 % headroom; the largest that does is 256" in reasons(whole)
 
 
-def test_largest_that_fits_is_called_so():
-    alone = replace(TUNING, curve=(), plateau=None)
-    assert "it is the largest that fits 1 GiB" in reasons(alone)
-
-
 def test_room_is_reckoned_from_what_a_training_was_seen_to_get():
     """A framework's pool may be a tenth smaller than the device."""
     pool = replace(TUNING, largest=replace(TUNING.largest, peak_bytes=int(0.5 * GIB)), plateau=None)
     assert favourite(pool) == 64
     assert favourite(replace(pool, largest=replace(pool.largest, smallest_failing=None))) == 128
+
+
+def test_largest_is_recommended_where_the_next_size_would_have_taken_much_more():
+    few = replace(
+        TUNING,
+        declared=(16,),
+        largest=Largest(10, int(0.88 * GIB), GIB, 11, 4),
+        peaks={10: int(0.88 * GIB)},
+        curve=(point(10, 100),),
+        plateau=None,
+    )
+    assert favourite(few) == 10
+    assert "it fits 1 GiB with 9.09 % headroom to what 11 would take; the largest that does is 10" in reasons(few)
 
 
 def test_one_size_alone_says_nothing_of_growth():

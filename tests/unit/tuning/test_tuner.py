@@ -137,7 +137,7 @@ def test_memory_of_a_size_that_the_validation_led_to_is_measured_too():
 
     assert tuning.recommended.batch_size == min(trial.batch_size for trial in tuning.trials)
     assert tuning.recommended.batch_size in tuning.peaks
-    assert "below the peak of the largest that does" in tuning.recommended.reasons[0]
+    assert "headroom to what" in tuning.recommended.reasons[0]
 
 
 def test_sizes_share_one_yardstick():
