@@ -3,7 +3,6 @@
 import multiprocessing.resource_tracker
 import sys
 import uuid
-from types import SimpleNamespace
 
 import pytest
 
@@ -63,17 +62,37 @@ def fork_launcher(new_fork_launcher):
     return new_fork_launcher()
 
 
+class Clock:
+    """Supervision's clock, which a test can put forward, past every timeout.
+
+    Args:
+        real: The clock that it goes by.
+    """
+
+    def __init__(self, real):
+        self._real = real
+        self._ahead = self._then = 0.0
+
+    def monotonic(self):
+        now = self._real() + self._ahead
+        self._ahead, self._then = self._ahead + self._then, 0.0
+        return now
+
+    def put_forward(self, _message=None):
+        """Let the time pass now, before a message counts as handed on."""
+        self._ahead += 10 * LONG
+
+    def put_forward_after(self, _message=None):
+        """Let the time pass once supervision has noted that the message is handed on."""
+        self._then = 10 * LONG
+
+
 @pytest.fixture
 def clock(monkeypatch):
-    """Give supervision a clock that a test can put forward, past every timeout."""
-    real = supervising.time.monotonic
-    hand = SimpleNamespace(ahead=0.0)
-    monkeypatch.setattr(supervising, "time", SimpleNamespace(monotonic=lambda: real() + hand.ahead))
-
-    def put_forward(_message=None):
-        hand.ahead = 10 * LONG
-
-    return put_forward
+    """Give supervision a clock that a test can put forward."""
+    scripted = Clock(supervising.time.monotonic)
+    monkeypatch.setattr(supervising, "time", scripted)
+    return scripted
 
 
 @pytest.fixture

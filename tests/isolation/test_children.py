@@ -76,11 +76,10 @@ def test_output_of_one_child_follows_that_of_another_in_the_same_file(launcher, 
     assert output.read_text().count("past Python") == 2
 
 
-def test_child_that_runs_has_no_exit_code_yet(launcher, clock):
+def test_child_that_runs_has_no_exit_code_yet(launcher):
     child = launcher.launch(job_of(entries.hang))
     assert child.wait(0) is None
     assert psutil.pid_exists(child.pid)
-    clock()
     child.kill()
     child.channel.close()
     assert child.wait(10) == -9

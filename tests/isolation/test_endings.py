@@ -71,8 +71,14 @@ def test_child_that_hangs_is_ended_by_its_timeout(launcher, run):
     assert run(launcher, entries.hang, seconds=0.5)[0] == Ending(EndingKind.TIMEOUT)
 
 
+def test_time_in_which_its_message_is_handed_on_is_none_of_the_childs(launcher, run, clock):
+    ending, messages = run(launcher, entries.count, 3, on_message=clock.put_forward)
+    assert ending.kind is EndingKind.COMPLETE
+    assert len(messages) == 3
+
+
 def test_programs_of_a_child_that_hangs_are_killed_with_it(launcher, run, clock):
-    ending, (message,) = run(launcher, entries.hang_with_program, on_message=clock)
+    ending, (message,) = run(launcher, entries.hang_with_program, on_message=clock.put_forward_after)
     assert ending.kind is EndingKind.TIMEOUT
     assert has_ended(message["pid"])
 

@@ -97,7 +97,7 @@ def test_server_that_died_between_jobs_is_started_anew(fork_launcher, run):
 def test_child_whose_server_died_still_has_its_timeout(fork_launcher, run, clock):
     def kill_server(_message):
         kill(only_server())
-        clock()
+        clock.put_forward_after()
 
     ending, messages = run(fork_launcher, entries.hang_with_program, on_message=kill_server)
     assert ending.kind is EndingKind.TIMEOUT
