@@ -249,8 +249,8 @@ def _problem(base: Attempt, otherwise: str = _NEVER_TRAINED) -> str:
     failed = next((report for report in base.reports if has_failed(report)), None)
     if failed is not None:
         crash = getattr(failed.longrepr, "reprcrash", None)
-        first, *_ = crash.message.splitlines() if crash is not None else [last_line(str(failed.longrepr))]
-        return _with_needs(first)
+        said = crash.message.partition("\n")[0] if crash is not None else last_line(str(failed.longrepr))
+        return _with_needs(said)
     return "" if base.measurement is not None else otherwise
 
 

@@ -14,7 +14,7 @@ import pytest
 from pytest_batchguard.core.model import Case, ImageSize
 from pytest_batchguard.core.units import parse_fraction, parse_size
 from pytest_batchguard.errors import ConfigurationError
-from pytest_batchguard.plugin.options import LARGEST_SEED, LONGEST_TIMEOUT
+from pytest_batchguard.plugin.options import LARGEST_SEED, LONGEST_TIMEOUT, range_text
 
 _IMAGE_SIZE_ALLOWED = "a positive int (square), a (height, width) pair, or a list of these"
 _PAIR = 2
@@ -124,8 +124,7 @@ def _image_size(value: Any) -> ImageSize:
 def _count(smallest: int, largest: float = math.inf) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
-            reach = "up" if math.isinf(largest) else f"to {largest}"
-            raise ConfigurationError(f"{name}: found {value!r}, allowed: an int from {smallest} {reach}")
+            raise ConfigurationError(f"{name}: found {value!r}, allowed: an int {range_text(smallest, largest)}")
         return value
 
     return check

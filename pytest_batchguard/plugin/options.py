@@ -59,11 +59,15 @@ def _count(smallest: int, largest: float = math.inf) -> Callable[[str], int]:
     def read(text: str) -> int:
         number = int(text) if text.strip().isdecimal() else -1
         if not smallest <= number <= largest:
-            reach = "up" if math.isinf(largest) else f"to {largest}"
-            raise ConfigurationError(f"found {text!r}, allowed: a whole number from {smallest} {reach}")
+            raise ConfigurationError(f"found {text!r}, allowed: a whole number {range_text(smallest, largest)}")
         return number
 
     return read
+
+
+def range_text(smallest: int, largest: float) -> str:
+    """Return a range for messages: `from 4 up`, `from 0 to 9`."""
+    return f"from {smallest} up" if math.isinf(largest) else f"from {smallest} to {largest}"
 
 
 def _text(text: str) -> str:
