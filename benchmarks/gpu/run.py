@@ -1,9 +1,10 @@
 """Everything that has to be seen on a GPU, in under 20 minutes: one command, one JSON file.
 
-    python benchmarks/gpu/run.py [--minutes M] [STEP …]
+    python benchmarks/gpu/run.py [--minutes M] [--kinds KIND …] [STEP …]
 
 Writes benchmarks/results/gpu-<device key>.json after every step and goes on after one that fails. A step that has used
-up its share of the time says what it left out. `--device cpu` runs the same on a CPU, to see that the script works.
+up its share of the time says what it left out. Steps that only ask for memory may run beside one another, for one kind
+of model each. `--device cpu` runs the same on a CPU, to see that the script works.
 """
 
 from __future__ import annotations
@@ -14,20 +15,25 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
+
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lab import Bench, work_on
 from record import RESULTS
 
+from pytest_batchguard.core.figures import ThroughputFigures
 from pytest_batchguard.core.judge import judge
-from pytest_batchguard.core.model import Baseline, Device, FailureKind, Limits, Measurement, Verdict
+from pytest_batchguard.core.model import Baseline, Device, FailureKind, ImageSize, Limits, Measurement, Verdict
 from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.measure.device import choose_device, cpu_device
@@ -40,10 +46,19 @@ GIB = 2**30
 KINDS = ("digits", "mobilenet", "resnet")
 SIZES = (32, 96, 180, 224)
 BATCHES = (32, 128, 512)
-BUDGETS = (None, 8 * GIB, 16 * GIB, 24 * GIB)
+BATCH_WITH_XLA = 128
+"""XLA compiles some models for half a minute; one size shows what it changes."""
+BUDGETS = (8, 24, 0, 16)
+"""To tune within, in GiB; 0 is the whole card."""
 PROCESSES = 10
 SPEED_RUNS = 20
+BARE_EVERY = 4
+SECONDS_TO_FREE = 5.0
 SLOWDOWN = 0.05
+SPEED = {"digits": (32, 256, True), "resnet": (96, 128, False)}
+"""Image size, batch size and XLA, by kind, of what is timed: small kernels one after the other, and a card at work."""
+FORWARD_SHARE = 1 / 3
+"""A prediction's share of a step, by its arithmetic."""
 
 GUARDS = """
 import pytest
@@ -69,31 +84,45 @@ def build(kind, size, policy, jit):
 @pytest.mark.batchguard(1, {sizes})
 def test_model(batchguard, kind, policy, jit, slowdown):
     import tensorflow as tf
-    from slow_training import slow_down
 
     model, channels = build(kind, batchguard.image_size, policy, jit)
     images = tf.random.stateless_uniform((batchguard.batch_size, *batchguard.image_size, channels), (0, 1))
     labels = tf.random.stateless_uniform((batchguard.batch_size,), (0, 2), 0, 10, tf.int32)
     data = tf.data.Dataset.from_tensors((images, labels)).repeat()
     if slowdown:
-        slow_down(model, int(slowdown * batchguard.batch_size + 0.5))
+        predict_more(model, round(slowdown / {forward_share} * batchguard.batch_size))
     batchguard.train(model, data)
+
+def predict_more(model, images):
+    import tensorflow as tf
+
+    train_step = model.train_step
+
+    def slower(data):
+        logs = train_step(data)
+        more = model(data[0][:images], training=False)
+        return {**logs, "loss": logs["loss"] + 1e-30 * tf.reduce_sum(tf.cast(more, "float32"))}
+
+    model.train_step = slower
 """
 BARE_FIT = """
 import sys, time
+sys.path[:0] = {module_path}
 import keras, tensorflow as tf
-from digits_classifier.model import build_classifier
+from test_guards import build
 
-batch = int(sys.argv[1])
-images = tf.random.stateless_uniform((batch, 32, 32, 1), (0, 1))
+kind, size, batch, jit = {bare}
+model, channels = build(kind, (size, size), "float32", jit)
+images = tf.random.stateless_uniform((batch, size, size, channels), (0, 1))
 labels = tf.random.stateless_uniform((batch,), (0, 2), 0, 10, tf.int32)
 data = tf.data.Dataset.from_tensors((images, labels)).repeat()
-model = build_classifier((32, 32))
-model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss="sparse_categorical_crossentropy")
-model.fit(data, steps_per_epoch=200, verbose=0)
+model.fit(data, steps_per_epoch=50, verbose=0)
 begin = time.perf_counter()
-model.fit(data, steps_per_epoch=1000, verbose=0)
-print(1000 * batch / (time.perf_counter() - begin))
+model.fit(data, steps_per_epoch=50, verbose=0)
+steps = max(50, round(150 / (time.perf_counter() - begin)))
+begin = time.perf_counter()
+model.fit(data, steps_per_epoch=steps, verbose=0)
+print(steps * batch / (time.perf_counter() - begin))
 """
 
 Step = Callable[["Host"], dict[str, Any]]
@@ -104,11 +133,15 @@ class Host:
 
     Args:
         device: What to train on.
+        kinds: Of models, for the steps that go through them.
+        budgets: Memory budgets to tune within; `None` is the whole card.
         seconds: For all steps together.
     """
 
-    def __init__(self, device: Device, seconds: float) -> None:
+    def __init__(self, device: Device, kinds: Sequence[str], budgets: Sequence[int | None], seconds: float) -> None:
         self.device = device
+        self.kinds = kinds
+        self.budgets = budgets
         self.benches: dict[tuple[str, int, str, bool, float], Bench] = {}
         self._end = time.monotonic() + seconds
         self._step_end = self._end
@@ -167,26 +200,24 @@ def measured(bench: Bench, kind: Pass, batch_size: int, **changes: Any) -> dict[
 def memory(host: Host) -> dict[str, Any]:
     """Peak, NVML's figures for process and card, by model, batch, precision and XLA."""
     found, left_out = [], []
-    for kind in KINDS:
-        for batch in BATCHES:
-            for policy in ("float32", "mixed_float16"):
-                for jit in (True, False):
-                    setting = {"kind": kind, "policy": policy, "xla": jit}
-                    if host.is_late:
-                        left_out.append({**setting, "batch_size": batch})
-                        continue
-                    bench = host.bench(kind, 224, policy=policy, jit=jit)
-                    found.append({**setting, **measured(bench, Pass.MEMORY, batch)})
+    batches = [(batch, False) for batch in BATCHES] + [(BATCH_WITH_XLA, True)]
+    for kind, (batch, jit), policy in product(host.kinds, batches, ("float32", "mixed_float16")):
+        setting = {"kind": kind, "policy": policy, "xla": jit}
+        if host.is_late:
+            left_out.append({**setting, "batch_size": batch})
+            continue
+        bench = host.bench(kind, 224, policy=policy, jit=jit)
+        found.append({**setting, **measured(bench, Pass.MEMORY, batch)})
     return {"runs": found, "left_out": left_out}
 
 
 def spread(host: Host) -> dict[str, Any]:
     """The peak of one program in fresh processes."""
-    found = {}
-    for kind in KINDS:
-        peaks = []
+    found: dict[str, Any] = {}
+    for kind in host.kinds:
+        peaks: list[int] = []
         while len(peaks) < PROCESSES and not host.is_late:
-            peaks.append(measured(host.bench(kind, 96), Pass.MEMORY, 32)["memory"]["peak_bytes"])
+            peaks.append(measured(host.bench(kind, 96, jit=False), Pass.MEMORY, 32)["memory"]["peak_bytes"])
         if peaks:
             found[kind] = {"peaks": peaks, "spread": (max(peaks) - min(peaks)) / median(peaks)}
     return found
@@ -194,7 +225,7 @@ def spread(host: Host) -> dict[str, Any]:
 
 def budget(host: Host) -> dict[str, Any]:
     """A limit that is kept and one that is not: the real error, and how far NVML is above the limit."""
-    bench = host.bench("resnet", 224)
+    bench = host.bench("resnet", 224, jit=False)
     limit = 8 * GIB
     return {
         "limit_bytes": limit,
@@ -206,11 +237,11 @@ def budget(host: Host) -> dict[str, Any]:
 def out_of_memory(host: Host) -> dict[str, Any]:
     """Far too large, and a little too large, with and without XLA; the case after it is unharmed."""
     found: dict[str, Any] = {"used_before": host.used_bytes()}
-    for jit in (True, False):
+    search = _searched(host.bench("resnet", 224, jit=False), host.device.memory_bytes, None)
+    found["largest without xla"] = search.largest.batch_size if search.largest else None
+    for jit in (False, True):
         bench = host.bench("resnet", 224, jit=jit)
-        search = _searched(host, bench, None)
         found[f"xla {jit}"] = {
-            "largest": search.largest.batch_size if search.largest else None,
             "just_too_large": measured(bench, Pass.MEMORY, search.smallest_failing or 2**16),
             "far_too_large": measured(bench, Pass.MEMORY, 2**15),
             "next_case": measured(bench, Pass.MEMORY, 32),
@@ -225,45 +256,71 @@ def isolation(host: Host) -> dict[str, Any]:
     found["case"] = measured(host.bench("digits", 32), Pass.MEMORY, 64)
     found["after_case"] = host.used_bytes()
     killed = "import os, signal, tensorflow as tf\nx = tf.zeros((2**28,))\nos.kill(os.getpid(), signal.SIGKILL)\n"
-    ended = subprocess.run([sys.executable, "-c", killed], check=False, capture_output=True)
+    ended = subprocess.run([sys.executable, "-c", killed], check=False, capture_output=True, env=_growing())
     found["killed"] = ended.returncode == -signal.SIGKILL
     found["after_killed"] = host.used_bytes()
+    begin = time.monotonic()
+    while host.used_bytes() != found["before"] and time.monotonic() - begin < SECONDS_TO_FREE:
+        pass
+    found["seconds_to_free"] = time.monotonic() - begin
     return found
 
 
 def throughput(host: Host) -> dict[str, Any]:
     """How far pace and images per second vary, against a bare loop, and how a 5 % slowdown is judged."""
-    usual, slow = [], []
+    return {kind: _timed(host, kind) for kind in host.kinds if kind in SPEED}
+
+
+def _timed(host: Host, kind: str) -> dict[str, Any]:
+    size, batch, jit = SPEED[kind]
+    usual: list[Measurement | None] = []
+    slow: list[Measurement | None] = []
+    bare: list[float] = []
+    seconds = 0.0
     for number in range(SPEED_RUNS):
         if host.is_late:
             break
-        usual.append(host.bench("digits", 32).measure(host.whole, 256).measurement)
+        begin = time.monotonic()
+        usual.append(host.bench(kind, size, jit=jit).measure(host.whole, batch).measurement)
+        seconds += time.monotonic() - begin
         if number % 2:
-            slow.append(host.bench("digits", 32, slowdown=SLOWDOWN).measure(host.whole, 256).measurement)
-    runs = [each for each in usual if each and each.throughput]
-    slowed = [each for each in slow if each and each.throughput]
-    bare = subprocess.run(
-        [sys.executable, "-c", BARE_FIT, "256"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'sample_project'}:{os.environ.get('PYTHONPATH', '')}"},
-    )
-    rates = [each.throughput.images_per_second for each in runs if each.throughput]
-    paces = [each.throughput.pace for each in runs if each.throughput]
-    found: dict[str, Any] = {"images_per_second": rates, "pace": paces, "bare_fit": bare.stdout.strip() or bare.stderr}
+            slow.append(host.bench(kind, size, jit=jit, slowdown=SLOWDOWN).measure(host.whole, batch).measurement)
+        if number % BARE_EVERY == 0:
+            bare.append(_bare_images_per_second(kind))
+    runs = [each.throughput for each in usual if each and each.throughput]
+    slowed = [each.throughput for each in slow if each and each.throughput]
+    rates = [each.images_per_second for each in runs]
+    paces = [each.pace for each in runs]
+    found: dict[str, Any] = {
+        "seconds_a_run": seconds / len(usual),
+        "bare_fit": bare,
+        "usual": [to_plain(each) for each in runs],
+        "slowed": [to_plain(each) for each in slowed],
+        "failures": [to_plain(each.failure) for each in (*usual, *slow) if each and each.failure],
+    }
     if len(runs) > 2:
+        found["against_bare"] = median(rates) / median(bare) - 1
         found["variation"] = {"images_per_second": stdev(rates) / fmean(rates), "pace": stdev(paces) / fmean(paces)}
         found["false_alarms"] = {str(tolerance): _alarms(runs, runs, tolerance) for tolerance in (0.05, 0.1)}
         found["slowdown_seen"] = {str(tolerance): _alarms(runs, slowed, tolerance) for tolerance in (0.025, 0.05)}
     return found
 
 
-def _alarms(accepted: list[Measurement], judged: list[Measurement], tolerance: float) -> float | None:
+def _bare_images_per_second(kind: str) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_guards.py").write_text(_guards(), encoding="utf-8")
+        program = BARE_FIT.replace("{bare}", repr((kind, *SPEED[kind])))
+        program = program.replace("{module_path}", repr([folder, *map(str, _module_path())]))
+        ended = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True)
+    return float(ended.stdout.split()[-1])
+
+
+def _alarms(accepted: list[ThroughputFigures], judged: list[ThroughputFigures], tolerance: float) -> float | None:
     """Return the share of pairs in which one attempt against one baseline is a regression."""
     limits = Limits(throughput_tolerance=tolerance)
+    size = (256, ImageSize(32, 32))
     verdicts = [
-        judge(run, Baseline(throughput=base.throughput), limits).verdict
+        judge(Measurement(*size, throughput=run), Baseline(throughput=base), limits).verdict
         for base in accepted
         for run in judged
         if run is not base
@@ -274,31 +331,31 @@ def _alarms(accepted: list[Measurement], judged: list[Measurement], tolerance: f
 def tuning(host: Host) -> dict[str, Any]:
     """The largest batch of every model at every size, on the whole card and within budgets."""
     found, left_out = [], []
-    for limit in BUDGETS:
-        for size in reversed(SIZES):
-            for kind in KINDS:
-                asked = {"kind": kind, "size": size, "budget_bytes": limit}
-                if host.is_late:
-                    left_out.append(asked)
-                    continue
-                search = _searched(host, host.bench(kind, size), limit)
-                largest = search.largest
-                found.append(
-                    {
-                        **asked,
-                        "largest": largest.batch_size if largest else None,
-                        "peak_bytes": largest.peak_bytes if largest else None,
-                        "smallest_failing": search.smallest_failing,
-                        "trainings": search.trainings,
-                    }
-                )
+    for limit, size, kind in product(host.budgets, reversed(SIZES), host.kinds):
+        asked = {"kind": kind, "size": size, "budget_bytes": limit}
+        if host.is_late:
+            left_out.append(asked)
+            continue
+        begin = time.monotonic()
+        search = _searched(host.bench(kind, size, jit=False), limit or host.device.memory_bytes, limit)
+        largest = search.largest
+        found.append(
+            {
+                **asked,
+                "largest": largest.batch_size if largest else None,
+                "peak_bytes": largest.peak_bytes if largest else None,
+                "smallest_failing": search.smallest_failing,
+                "trainings": search.trainings,
+                "seconds": round(time.monotonic() - begin, 1),
+            }
+        )
     return {"searches": found, "left_out": left_out}
 
 
-def _searched(host: Host, bench: Bench, limit: int | None) -> SizeSearch:
-    search = SizeSearch(32, limit or host.device.memory_bytes)
+def _searched(bench: Bench, limit: int, budget: int | None) -> SizeSearch:
+    search = SizeSearch(32, limit)
     while (size := search.next_size()) is not None:
-        figures = measured(bench, Pass.MEMORY, size, budget_bytes=limit)
+        figures = measured(bench, Pass.MEMORY, size, budget_bytes=budget)
         failure = figures.get("failure")
         if failure is not None and failure["kind"] != FailureKind.OOM.value:
             raise RuntimeError(f"{bench.name} at {size}: {failure}")
@@ -311,7 +368,7 @@ def _searched(host: Host, bench: Bench, limit: int | None) -> SizeSearch:
 def foretelling(host: Host) -> dict[str, Any]:
     """The peak of the CPU's allocator against this device's, at the same sizes."""
     here: dict[str, Any] = {}
-    for kind in KINDS:
+    for kind in host.kinds:
         for size in (96, 224):
             if not host.is_late:
                 here[f"{kind} {size}"] = {"device": measured(host.bench(kind, size, jit=False), Pass.MEMORY, 32)}
@@ -339,12 +396,18 @@ def devices(host: Host) -> dict[str, Any]:
         found[f"CUDA_VISIBLE_DEVICES={asked}"] = seen.key
     other = "import sys, tensorflow as tf\nx = tf.zeros((2**26,))\nprint('held', flush=True)\nsys.stdin.read()\n"
     command = [sys.executable, "-c", other]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as neighbour:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=_growing()) as neighbour:
         assert neighbour.stdout is not None
         neighbour.stdout.readline()
         found["beside_another_process"] = measured(host.bench("digits", 32), Pass.MEMORY, 64)
         neighbour.kill()
     return found
+
+
+def _growing() -> dict[str, str]:
+    """Return an environment in which TensorFlow takes of the card what it needs."""
+    return {**os.environ, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 
 STEPS: dict[str, tuple[Step, float]] = {
@@ -363,6 +426,7 @@ STEPS: dict[str, tuple[Step, float]] = {
 
 def _guards() -> str:
     values = {"{slowdown}": repr(SLOWDOWN), "{kinds}": repr(list(KINDS)), "{sizes}": repr(list(SIZES))}
+    values["{forward_share}"] = repr(FORWARD_SHARE)
     guards = GUARDS
     for name, value in values.items():
         guards = guards.replace(name, value)
@@ -378,36 +442,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}; all unless given")
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of models; all unless given")
+    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS, metavar="GIB", help="0 is the whole card")
     parser.add_argument("--device", default="gpu")
     arguments = parser.parse_args()
     unknown = set(arguments.steps) - set(STEPS)
     if unknown:
         parser.error(f"unknown steps {sorted(unknown)}, allowed: {', '.join(STEPS)}")
-    host = Host(choose_device(arguments.device, os.environ), 60 * arguments.minutes)
-    path = RESULTS / f"gpu-{host.device.key}.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    device = choose_device(arguments.device, os.environ)
+    budgets = [GIB * budget or None for budget in arguments.budgets]
+    host = Host(device, arguments.kinds, budgets, 60 * arguments.minutes)
     total = len(KINDS) * len(SIZES) * 8
 
     def work(bench: Bench) -> None:
         host.add(bench)
         if len(host.benches) == total:
             for name in arguments.steps or STEPS:
-                _run_step(host, name, results, path)
+                _run_step(host, name)
 
     work_on(_guards(), host.device, work, _module_path())
 
 
-def _run_step(host: Host, name: str, results: dict[str, Any], path: Path) -> None:
+def _run_step(host: Host, name: str) -> None:
     step, share = STEPS[name]
     host.begin_step(share)
     begin = time.monotonic()
     try:
-        results[name] = step(host)
+        found = step(host)
     except Exception:
-        results[name] = {"failed": traceback.format_exc()}
-    results[name]["step_seconds"] = round(time.monotonic() - begin, 1)
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(name, "failed" if "failed" in results[name] else "done", results[name]["step_seconds"], "s", flush=True)
+        found = {"failed": traceback.format_exc()}
+    found["step_seconds"] = round(time.monotonic() - begin, 1)
+    key = name if set(host.kinds) == set(KINDS) else f"{name} {' '.join(host.kinds)}"
+    _write(RESULTS / f"gpu-{host.device.key}.json", key, found)
+    print(key, "failed" if "failed" in found else "done", found["step_seconds"], "s", flush=True)
+
+
+def _write(path: Path, key: str, found: dict[str, Any]) -> None:
+    with FileLock(f"{path}.lock"):
+        results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        path.write_text(json.dumps({**results, key: found}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from pytest_batchguard.core.model import Case
 from pytest_batchguard.measure.contention import CpuTimes
+from pytest_batchguard.measure.window import FEWEST_STEPS_IN_WINDOW
 
 VERSION = 3
 SEED = 1
@@ -30,7 +31,7 @@ CORE_SHARE = 0.3
 MOST_PIXELS = 2**22
 """In a batch of the yardstick's; about 1 GiB of memory, which the machine must have beside the case."""
 MOST_PIXELS_ON_GPU = 2**19
-"""The same on a GPU, where the yardstick's memory lies in the case's budget."""
+"""The same on a GPU, where the yardstick needs its place on the card beside the case, or in the case's budget."""
 
 
 def case_beside(case: Case, *, on_gpu: bool) -> Case:
@@ -126,6 +127,11 @@ class YardstickBeside:
     """
 
     ask: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def is_there(self) -> bool:
+        """Return whether it answers, which it does not where it found no room beside the one that asks."""
+        answer = self.ask({"kind": "yardstick", "at_least": 0.0, "steps": FEWEST_STEPS_IN_WINDOW})
+        return bool(answer["kind"] != "no-yardstick")
 
     def read(self, at_least: float = 0.0, steps: int = 0) -> Reading:
         """Time it; see `Yardstick`."""

@@ -57,6 +57,7 @@ class Conversation:
         config: Of the parent.
         show_progress: Takes progress messages.
         start_yardstick: Starts the yardstick's process, the first time that the child asks for it.
+        may_lack_yardstick: Where that process gives no first answer, the child is told so and goes on without it.
 
     Attributes:
         attempt: What the child said came to.
@@ -64,13 +65,19 @@ class Conversation:
     """
 
     def __init__(
-        self, config: pytest.Config, show_progress: ShowProgress, start_yardstick: Callable[[], Beside]
+        self,
+        config: pytest.Config,
+        show_progress: ShowProgress,
+        start_yardstick: Callable[[], Beside],
+        *,
+        may_lack_yardstick: bool = False,
     ) -> None:
         self.attempt = Attempt()
         self.phase = "starting"
         self._config = config
         self._show_progress = show_progress
         self._start_yardstick = start_yardstick
+        self._may_lack_yardstick = may_lack_yardstick
         self._yardstick: Beside | None = None
 
     def take(self, child: Child, message: dict[str, Any]) -> None:
@@ -112,9 +119,14 @@ class Conversation:
         try:
             if self._yardstick is None:
                 self._yardstick = self._start_yardstick()
-            return self._yardstick.ask(question, child)
+            answer = self._yardstick.ask(question, child)
         except IsolationError as error:
-            raise IsolationError(f"the yardstick failed: {last_line(str(error))}") from error
+            why = last_line(str(error))
+            if self._may_lack_yardstick:
+                return {"kind": "no-yardstick", "why": why}
+            raise IsolationError(f"the yardstick failed: {why}") from error
+        self._may_lack_yardstick = False
+        return answer
 
     def _report(self, plain: dict[str, Any]) -> pytest.TestReport:
         report = self._config.hook.pytest_report_from_serializable(config=self._config, data=plain)

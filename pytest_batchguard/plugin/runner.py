@@ -169,7 +169,9 @@ class CaseRunner:
 
     def conversation(self, start_beside: StartBeside) -> Conversation:
         """Return what takes the messages of one process."""
-        return Conversation(self._config, self._show_progress, start_beside)
+        # A card may have no room for two; the child then times the yardstick in its own pool.
+        may_lack_yardstick = self._device.is_gpu
+        return Conversation(self._config, self._show_progress, start_beside, may_lack_yardstick=may_lack_yardstick)
 
     def job(self, item: pytest.Item, plan: Plan, checkout: Checkout | None = None, *, takes_turns: bool = False) -> Job:
         """Return the job of one pass; see `run_pass`."""
@@ -189,7 +191,7 @@ class CaseRunner:
             node_id=item.nodeid,
             plan=plan,
             temporary_directory=self._path(f"tmp-{self._processes}"),
-            has_yardstick_beside=plan.kind is Pass.THROUGHPUT or plan.answers or takes_turns,
+            has_yardstick_beside=plan.kind.takes_throughput or plan.answers or takes_turns,
             foreign_tree=place.foreign_tree,
         )
         return Job(

@@ -20,10 +20,11 @@ from pytest_batchguard.measure.answering import AnsweringMeter
 from pytest_batchguard.measure.contention import CpuClock
 from pytest_batchguard.measure.loss import loss_figures
 from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, PROBE_STEPS, MemoryMeter
+from pytest_batchguard.measure.nvml import GpuUse
 from pytest_batchguard.measure.stopwatch import Drift
 from pytest_batchguard.measure.throughput import ThroughputMeter
 from pytest_batchguard.measure.yardstick import Reading, Yardstick, YardstickBeside
-from pytest_batchguard.training import runtime, yardstick_kernel
+from pytest_batchguard.training import oom, runtime, yardstick_kernel
 
 _PROGRESS_SECONDS = 0.1
 
@@ -50,6 +51,7 @@ class Recorder:
         self._memory: MemoryMeter | None = None
         self._peaks: list[int] = []
         self._held_bytes: int | None = None
+        self._use_before: GpuUse | None = None
         self._throughput: ThroughputMeter | AnsweringMeter | None = None
         self._thermally_limited: bool | None = None
         self._yardstick: Yardstick | None = None
@@ -119,7 +121,7 @@ class Recorder:
         return replace(
             measurement,
             steps=self._steps_seen,
-            memory=runtime.memory_figures(self._plan, max(self._peaks), self._held_bytes)
+            memory=runtime.memory_figures(self._plan, max(self._peaks), self._held_bytes, self._use_before)
             if self._peaks
             else self._plan.memory,
             throughput=self._throughput_figures(),
@@ -179,14 +181,25 @@ class Recorder:
 
     def _build_yardstick(self) -> Yardstick:
         self._read_peak()  # the yardstick's own memory is none of the training's
-        if self._parent.ask is None:
+        if self._parent.ask is not None:
+            beside = YardstickBeside(self._parent.ask)
+            if not self._plan.device.is_gpu or beside.is_there():
+                self._yardstick = beside  # none of its memory is here, so it may stay
+                return beside
+        try:
             return yardstick_kernel.build(self._plan)
-        self._yardstick = YardstickBeside(self._parent.ask)  # none of its memory is here, so it may stay
-        return self._yardstick
+        except Exception as error:
+            if oom.classify(error) is None:
+                raise
+            raise GuardError(
+                "the training fits, but nothing is left on the card for the yardstick beside it, and without it the "
+                "throughput cannot be judged: take a smaller batch, or a memory_budget"
+            ) from error
 
     def _read_peak(self) -> None:
         if self._memory is not None:
             self._peaks.append(self._memory.stop())
+            self._use_before = self._use_before or runtime.card_use(self._plan)
 
     @property
     def _steps_wanted(self) -> int:

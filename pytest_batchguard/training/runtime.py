@@ -71,16 +71,24 @@ def memory_meter(plan: Plan) -> MemoryMeter:
     return meter
 
 
-def memory_figures(plan: Plan, peak_bytes: int, held_bytes: int | None) -> MemoryFigures:
-    """Return the peak with what NVML says of the card and what the host held."""
-    use = _gpu_use(plan)
+def memory_figures(plan: Plan, peak_bytes: int, held_bytes: int | None, use_before: GpuUse | None) -> MemoryFigures:
+    """Return the peak with what NVML says of the card and what the host held.
+
+    Args:
+        plan: Says which device.
+        peak_bytes: The allocator's.
+        held_bytes: In use between two steps.
+        use_before: Who held what before anything took turns with the training; `None` on the CPU.
+    """
+    use = card_use(plan)
+    strangers = [each.other_processes for each in (use_before, use) if each and each.other_processes is not None]
     return MemoryFigures(
         peak_bytes=peak_bytes,
         held_bytes=held_bytes,
         host_peak_bytes=_host_peak_bytes(),
         reserved_bytes=use.process_bytes if use else None,
-        device_used_bytes=use.used_bytes if use else None,
-        other_processes=use.other_processes if use else None,
+        device_used_bytes=use_before.used_bytes if use_before else None,
+        other_processes=max(strangers, default=None),
     )
 
 
@@ -92,7 +100,8 @@ def thermally_limited(plan: Plan) -> bool | None:
         return is_thermally_limited(pynvml, plan.device.uuid) if pynvml else None
 
 
-def _gpu_use(plan: Plan) -> GpuUse | None:
+def card_use(plan: Plan) -> GpuUse | None:
+    """Return who holds how much of the plan's card; `None` on the CPU."""
     if plan.device.uuid is None:
         return None
     with opened_nvml() as pynvml:

@@ -45,9 +45,9 @@ def serve(plan: Plan, link: Any) -> None:
         plan: Of the case beside which the yardstick is timed.
         link: The child's end of its channel.
     """
-    runtime.configure(plan)
+    runtime.configure(dataclasses.replace(plan, budget_bytes=None))  # a budget is a pool, taken as a whole
     own = build(plan)
-    handoff = between_cores()
+    handoff = None if plan.device.is_gpu else between_cores()
     if handoff is not None:
         own = dataclasses.replace(own, hand_over=handoff.seconds)
     runtime.remove_generated_code()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_batchguard.measure.nvml import opened_nvml
-from tests.integration.project import text_of
+from tests.integration.project import git_commit, text_of
 
 GIB = 2**30
 TOLERANCE = 256 * 2**20
@@ -35,6 +35,17 @@ def test_over_its_budget(batchguard):
 
 @pytest.mark.batchguard(32, 64)
 def test_after_it(batchguard):
+    batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
+
+@pytest.mark.batchguard(32, 64)
+def test_leaves_no_room(batchguard):
+    import tensorflow as tf
+
+    held = []
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        while True:
+            held.append(tf.zeros((2**28,)))  # 1 GiB on the card
+    del held[-4:]  # which its pool keeps
     batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
 
 @pytest.mark.batchguard(32, 64)
@@ -70,7 +81,7 @@ def test_device_is_the_gpu(run, gpu):
     assert run.figures["device"]["key"] == gpu.key
 
 
-@pytest.mark.parametrize("name", ["test_small", "test_after_it"])
+@pytest.mark.parametrize("name", ["test_small", "test_after_it", "test_leaves_no_room"])
 def test_case_fits_and_is_measured_in_full(run, name):
     measured = figures(run, name)
 
@@ -127,6 +138,18 @@ def test_process_of_pytest_itself_holds_nothing_of_the_card(gpu, new_project):
     run = new_project(test_it=looks, conftest=conftest).run("--batchguard", on_gpu=True)
 
     assert run.exit_code == 0
+
+
+def test_head_and_base_take_turns_on_one_card(gpu, new_project):
+    project = new_project(test_it=GUARDS)
+    git_commit(project)
+
+    run = project.run("--batchguard", "--batchguard-against=HEAD", "-k", "test_small", on_gpu=True)
+
+    assert run.exit_code == 0
+    case = run.figures_of("test_small[b32-64x64]")
+    assert case["judgement"]["verdict"] == "passed"
+    assert case["baseline"]["throughput"]["images_per_second"] > 0
 
 
 def test_tuning_finds_the_boundary_of_a_budget(gpu, new_project):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.integration.project import INTERRUPTIBLE, environment, text_of
+from tests.integration.project import INTERRUPTIBLE, environment, git, git_commit, text_of
 
 HEAD = """
 import keras
@@ -88,27 +88,13 @@ def room():
 def test_it(batchguard, room):
     tiny.train(batchguard)
 """
-IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-
-
-def git(project, *arguments):
-    done = subprocess.run(
-        ["git", *IDENTITY, *arguments], cwd=project.folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def commit(project):
-    git(project, "init", "--quiet", "--initial-branch=main")
-    git(project, "add", ".")
-    git(project, "commit", "--quiet", "-m", "base")
 
 
 @pytest.fixture(scope="module")
 def project(new_project):
     """A tree that differs from its last commit."""
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
-    commit(project)
+    git_commit(project)
     project.write({"test_it.py": HEAD, "widths.py": "UNITS = 800\n"})
     return project
 
@@ -161,7 +147,7 @@ def test_tree_is_left_as_it_was_and_the_worktree_is_gone(run, project):
 
 def test_base_that_does_not_run_is_no_regression(new_project):
     project = new_project(test_it="import no_such_package\n" + BASE)
-    commit(project)
+    git_commit(project)
     project.write({"test_it.py": HEAD, "widths.py": "UNITS = 50\n"})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged")
@@ -173,7 +159,7 @@ def test_base_that_does_not_run_is_no_regression(new_project):
 
 def test_base_whose_conftest_cannot_be_loaded_is_broken(new_project):
     project = new_project(test_it=BASE, conftest="import no_such_package\n", widths="UNITS = 50\n")
-    commit(project)
+    git_commit(project)
     project.write({"conftest.py": "", "test_it.py": HEAD})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged")
@@ -185,7 +171,7 @@ def test_base_whose_conftest_cannot_be_loaded_is_broken(new_project):
 
 def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
-    commit(project)
+    git_commit(project)
     project.write({"test_that_is_new.py": HEAD})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py", "test_that_is_new.py", "-k", "test_unchanged")
@@ -197,7 +183,7 @@ def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project
 
 def test_test_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
-    commit(project)
+    git_commit(project)
     project.write({"test_it.py": HEAD})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged", "test_it.py::test_new")
@@ -212,7 +198,7 @@ def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
     """As an editable installation does it: a name that leads into the tree under test wherever it is imported from."""
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
     project.write({"conftest.py": EDITABLE.format(file=str(project.folder / "widths.py"))})
-    commit(project)
+    git_commit(project)
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_wider")
 
@@ -224,7 +210,7 @@ def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
 def test_base_with_no_room_beside_the_head_is_measured_before_it(new_project, tmp_path):
     """There is room for one of them, and a process that ends makes room again."""
     project = new_project(test_it=CROWDED.format(room=str(tmp_path / "room")))
-    commit(project)
+    git_commit(project)
 
     run = project.run("--batchguard-against", "HEAD")
 
@@ -244,7 +230,7 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, 
     fifo = tmp_path / "training"
     os.mkfifo(fifo)
     project = new_project(test_it=WAITING.format(fifo=str(fifo)))
-    commit(project)
+    git_commit(project)
     command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
     with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
         fifo.read_text()  # until the base trains

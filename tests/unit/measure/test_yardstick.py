@@ -106,6 +106,18 @@ def test_yardstick_beside_is_asked_for_the_time_and_the_steps_wanted():
     assert asked == [{"kind": "yardstick", "at_least": 1.5, "steps": 6}]
 
 
+@pytest.mark.parametrize(("kind", "is_there"), [("reading", True), ("no-yardstick", False)])
+def test_whether_it_is_there_is_found_out_by_asking(kind, is_there):
+    asked = []
+
+    def ask(question):
+        asked.append(question)
+        return {"kind": kind}
+
+    assert YardstickBeside(ask).is_there() is is_there
+    assert [(each["kind"], each["at_least"]) for each in asked] == [("yardstick", 0.0)]
+
+
 def test_another_training_beside_has_no_arithmetic_on_one_core():
     reading = {"kind": "reading", "seconds": 0.25, "disturbance": 0.5}
     assert YardstickBeside(lambda _question: reading).read() == Reading(0.25, 0.5, None)

@@ -51,8 +51,8 @@ class Hook:
         return pytest.TestReport._from_json(data)
 
 
-def conversation(yardstick=None, progress=print):
-    return Conversation(SimpleNamespace(hook=Hook), progress, (yardstick or Yardstick()).start)
+def conversation(yardstick=None, progress=print, **options):
+    return Conversation(SimpleNamespace(hook=Hook), progress, (yardstick or Yardstick()).start, **options)
 
 
 def report(outcome, longrepr=None, when="call"):
@@ -118,6 +118,20 @@ def test_yardstick_that_nobody_asked_for_is_not_started(child):
 def test_yardstick_that_fails_is_named(child):
     with pytest.raises(IsolationError, match=r"^the yardstick failed: it ended$"):
         conversation(Yardstick("Traceback\nit ended")).take(child, QUESTION)
+
+
+def test_child_that_can_do_without_a_yardstick_is_told_that_there_is_none(child):
+    conversation(Yardstick("Traceback\nno room"), may_lack_yardstick=True).take(child, QUESTION)
+    assert list(Decoder().feed(child.theirs.recv(4096))) == [{"kind": "no-yardstick", "why": "no room"}]
+
+
+def test_yardstick_that_has_answered_once_is_not_done_without(child):
+    yardstick = Yardstick()
+    talk = conversation(yardstick, may_lack_yardstick=True)
+    talk.take(child, QUESTION)
+    yardstick.error = "it ended"
+    with pytest.raises(IsolationError, match=r"^the yardstick failed: it ended$"):
+        talk.take(child, QUESTION)
 
 
 @pytest.mark.parametrize(
