@@ -4,7 +4,8 @@
 
 Writes benchmarks/results/gpu-<device key>.json after every step and goes on after one that fails. A step that has used
 up its share of the time says what it left out. Steps that only ask for memory may run beside one another, for one kind
-of model each. `--device cpu` runs the same on a CPU, to see that the script works.
+of model each. `--device cpu` runs the same on a CPU: to see that the script works, and to see how well the peaks there
+foretell a GPU's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -36,7 +38,7 @@ from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Device, FailureKind, ImageSize, Limits, Measurement, Verdict
 from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Pass
-from pytest_batchguard.measure.device import choose_device, cpu_device
+from pytest_batchguard.measure.device import choose_device
 from pytest_batchguard.measure.nvml import driver_versions, opened_nvml
 from pytest_batchguard.tuning.memory_line import Probe
 from pytest_batchguard.tuning.search import SizeSearch
@@ -45,7 +47,8 @@ REPOSITORY = Path(__file__).parents[2]
 GIB = 2**30
 KINDS = ("digits", "mobilenet", "resnet")
 SIZES = (32, 96, 180, 224)
-BATCHES = (32, 128, 512)
+BATCHES = (32, 128, 256)
+FAR_TOO_LARGE = 2**13
 BATCH_WITH_XLA = 128
 """XLA compiles some models for half a minute; one size shows what it changes."""
 BUDGETS = (8, 24, 0, 16)
@@ -136,6 +139,9 @@ class Host:
         kinds: Of models, for the steps that go through them.
         budgets: Memory budgets to tune within; `None` is the whole card.
         seconds: For all steps together.
+
+    Attributes:
+        save: Keeps what the present step has found so far.
     """
 
     def __init__(self, device: Device, kinds: Sequence[str], budgets: Sequence[int | None], seconds: float) -> None:
@@ -143,6 +149,7 @@ class Host:
         self.kinds = kinds
         self.budgets = budgets
         self.benches: dict[tuple[str, int, str, bool, float], Bench] = {}
+        self.save: Callable[[dict[str, Any]], None] = lambda _found: None
         self._end = time.monotonic() + seconds
         self._step_end = self._end
 
@@ -208,6 +215,7 @@ def memory(host: Host) -> dict[str, Any]:
             continue
         bench = host.bench(kind, 224, policy=policy, jit=jit)
         found.append({**setting, **measured(bench, Pass.MEMORY, batch)})
+        host.save({"runs": found})
     return {"runs": found, "left_out": left_out}
 
 
@@ -218,8 +226,8 @@ def spread(host: Host) -> dict[str, Any]:
         peaks: list[int] = []
         while len(peaks) < PROCESSES and not host.is_late:
             peaks.append(measured(host.bench(kind, 96, jit=False), Pass.MEMORY, 32)["memory"]["peak_bytes"])
-        if peaks:
             found[kind] = {"peaks": peaks, "spread": (max(peaks) - min(peaks)) / median(peaks)}
+            host.save(found)
     return found
 
 
@@ -237,15 +245,16 @@ def budget(host: Host) -> dict[str, Any]:
 def out_of_memory(host: Host) -> dict[str, Any]:
     """Far too large, and a little too large, with and without XLA; the case after it is unharmed."""
     found: dict[str, Any] = {"used_before": host.used_bytes()}
-    search = _searched(host.bench("resnet", 224, jit=False), host.device.memory_bytes, None)
-    found["largest without xla"] = search.largest.batch_size if search.largest else None
+    search, probes = _searched(host, host.bench("resnet", 224, jit=False), None)
+    found["probes without xla"] = probes
     for jit in (False, True):
         bench = host.bench("resnet", 224, jit=jit)
-        found[f"xla {jit}"] = {
-            "just_too_large": measured(bench, Pass.MEMORY, search.smallest_failing or 2**16),
-            "far_too_large": measured(bench, Pass.MEMORY, 2**15),
-            "next_case": measured(bench, Pass.MEMORY, 32),
-        }
+        tried = found[f"xla {jit}"] = {}
+        just = search.smallest_failing or FAR_TOO_LARGE
+        for name, size in (("far_too_large", FAR_TOO_LARGE), ("next_case", 32), ("just_too_large", just)):
+            if not host.is_late:
+                tried[name] = measured(bench, Pass.MEMORY, size)
+                host.save(found)
     found["used_after"] = host.used_bytes()
     return found
 
@@ -287,6 +296,7 @@ def _timed(host: Host, kind: str) -> dict[str, Any]:
             slow.append(host.bench(kind, size, jit=jit, slowdown=SLOWDOWN).measure(host.whole, batch).measurement)
         if number % BARE_EVERY == 0:
             bare.append(_bare_images_per_second(kind))
+        host.save({kind: {"bare_fit": bare, "usual": [to_plain(each) for each in usual if each]}})
     runs = [each.throughput for each in usual if each and each.throughput]
     slowed = [each.throughput for each in slow if each and each.throughput]
     rates = [each.images_per_second for each in runs]
@@ -337,7 +347,7 @@ def tuning(host: Host) -> dict[str, Any]:
             left_out.append(asked)
             continue
         begin = time.monotonic()
-        search = _searched(host.bench(kind, size, jit=False), limit or host.device.memory_bytes, limit)
+        search, probes = _searched(host, host.bench(kind, size, jit=False), limit)
         largest = search.largest
         found.append(
             {
@@ -345,43 +355,29 @@ def tuning(host: Host) -> dict[str, Any]:
                 "largest": largest.batch_size if largest else None,
                 "peak_bytes": largest.peak_bytes if largest else None,
                 "smallest_failing": search.smallest_failing,
-                "trainings": search.trainings,
+                "is_complete": search.next_size() is None,
+                "probes": probes,
                 "seconds": round(time.monotonic() - begin, 1),
             }
         )
+        host.save({"searches": found})
     return {"searches": found, "left_out": left_out}
 
 
-def _searched(bench: Bench, limit: int, budget: int | None) -> SizeSearch:
-    search = SizeSearch(32, limit)
-    while (size := search.next_size()) is not None:
+def _searched(host: Host, bench: Bench, budget: int | None) -> tuple[SizeSearch, list[dict[str, Any]]]:
+    """Search the largest batch; return the search, at its end or as far as time allowed, and what it measured."""
+    search = SizeSearch(32, budget or host.device.memory_bytes)
+    probes: list[dict[str, Any]] = []
+    while not host.is_late and (size := search.next_size()) is not None:
         figures = measured(bench, Pass.MEMORY, size, budget_bytes=budget)
+        probes.append(figures)
         failure = figures.get("failure")
         if failure is not None and failure["kind"] != FailureKind.OOM.value:
             raise RuntimeError(f"{bench.name} at {size}: {failure}")
         peak = figures.get("memory", {})
         known = (peak.get("peak_bytes"), peak.get("held_bytes"), figures.get("activation_bytes"))
         search.add(Probe(size, failure is None, *known))
-    return search
-
-
-def foretelling(host: Host) -> dict[str, Any]:
-    """The peak of the CPU's allocator against this device's, at the same sizes."""
-    here: dict[str, Any] = {}
-    for kind in host.kinds:
-        for size in (96, 224):
-            if not host.is_late:
-                here[f"{kind} {size}"] = {"device": measured(host.bench(kind, size, jit=False), Pass.MEMORY, 32)}
-
-    def measure_all(bench: Bench) -> None:
-        chosen = bench.parameters
-        name = f"{chosen['kind']} {bench.case.image_size.height}"
-        plain = chosen["policy"] == "float32" and not chosen["jit"] and not chosen["slowdown"]
-        if plain and name in here:
-            here[name]["cpu"] = measured(bench, Pass.MEMORY, 32)
-
-    work_on(_guards(), cpu_device(), measure_all, _module_path())
-    return here
+    return search, probes
 
 
 def devices(host: Host) -> dict[str, Any]:
@@ -418,7 +414,6 @@ STEPS: dict[str, tuple[Step, float]] = {
     "memory": (memory, 0.3),
     "throughput": (throughput, 0.4),
     "out_of_memory": (out_of_memory, 0.4),
-    "foretelling": (foretelling, 0.3),
     "tuning": (tuning, 0.9),
 }
 """Each with its share of the time that is then left."""
@@ -466,14 +461,16 @@ def main() -> None:
 def _run_step(host: Host, name: str) -> None:
     step, share = STEPS[name]
     host.begin_step(share)
+    key = name if set(host.kinds) == set(KINDS) else f"{name} {' '.join(host.kinds)}"
+    path = RESULTS / f"gpu-{host.device.key}.json"
+    host.save = partial(_write, path, key)
     begin = time.monotonic()
     try:
         found = step(host)
     except Exception:
         found = {"failed": traceback.format_exc()}
     found["step_seconds"] = round(time.monotonic() - begin, 1)
-    key = name if set(host.kinds) == set(KINDS) else f"{name} {' '.join(host.kinds)}"
-    _write(RESULTS / f"gpu-{host.device.key}.json", key, found)
+    _write(path, key, found)
     print(key, "failed" if "failed" in found else "done", found["step_seconds"], "s", flush=True)
 
 
