@@ -39,7 +39,7 @@ from pytest_batchguard.core.model import Baseline, Device, FailureKind, ImageSiz
 from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.measure.device import choose_device
-from pytest_batchguard.measure.nvml import driver_versions, opened_nvml
+from pytest_batchguard.measure.nvml import driver_versions, gpu_use, opened_nvml
 from pytest_batchguard.tuning.memory_line import Probe
 from pytest_batchguard.tuning.search import SizeSearch
 
@@ -178,7 +178,7 @@ class Host:
         if self.device.uuid is None:
             return None
         with opened_nvml() as pynvml:
-            return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(self.device.uuid)).used)
+            return gpu_use(pynvml, self.device.uuid, os.getpid()).used_bytes
 
     @property
     def whole(self) -> Pass:

@@ -86,9 +86,10 @@ def _remarks(tuning: Tuning) -> Iterator[str]:
     if largest is not None:
         failing = f"{largest.smallest_failing} runs out of memory" if largest.smallest_failing else ""
         boundary = "; ".join(filter(None, (failing, largest.reason)))
+        trainings = f"{largest.trainings} training{'s' if largest.trainings > 1 else ''}"
         yield (
             f"the largest batch that fits {format_bytes(largest.limit_bytes)} is {largest.batch_size}, with "
-            f"{format_percent(largest.headroom)} headroom; {boundary} ({largest.trainings} trainings)"
+            f"{format_percent(largest.headroom)} headroom; {boundary} ({trainings})"
         )
     if tuning.curve:
         yield "throughput: " + ", ".join(map(_speed, tuning.curve))

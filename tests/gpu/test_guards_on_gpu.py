@@ -38,6 +38,13 @@ def test_after_it(batchguard):
     batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
 
 @pytest.mark.batchguard(32, 64)
+def test_endless(batchguard):
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensors(tiny.photos(batchguard)).repeat()
+    batchguard.train(convolutions(batchguard), data)
+
+@pytest.mark.batchguard(32, 64)
 def test_leaves_no_room(batchguard):
     import tensorflow as tf
 
@@ -122,7 +129,7 @@ def test_process_of_pytest_itself_holds_nothing_of_the_card(gpu, new_project):
     import tiny
     import pytest
 
-    @pytest.mark.batchguard(32, 64)
+    @pytest.mark.batchguard(4, 8)
     def test_it(batchguard):
         import pynvml
 
@@ -155,7 +162,7 @@ def test_head_and_base_take_turns_on_one_card(gpu, new_project):
 def test_tuning_finds_the_boundary_of_a_budget(gpu, new_project):
     project = new_project(test_it=GUARDS)
 
-    run = project.run("--batchguard-tune", "--batchguard-memory-budget=2GiB", "-k", "test_small", on_gpu=True)
+    run = project.run("--batchguard-tune", "--batchguard-memory-budget=2GiB", "-k", "test_endless", on_gpu=True)
 
     assert run.exit_code == 0
     assert "runs out of memory" in text_of(run.section("batchguard tuned for "))

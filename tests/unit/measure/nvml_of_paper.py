@@ -28,15 +28,17 @@ class PaperNvml:
     """The calls of `pynvml` that the package makes; a handle is the card itself."""
 
     NVMLError = NVMLError
+    nvmlMemory_v2 = 33554472  # noqa: N815
     nvmlClocksThrottleReasonHwSlowdown = 8  # noqa: N815
     nvmlClocksThrottleReasonSwThermalSlowdown = 32  # noqa: N815
     nvmlClocksThrottleReasonHwThermalSlowdown = 64  # noqa: N815
 
-    def __init__(self, *cards, driver="550.54.15", cuda=12040, starts=True):
+    def __init__(self, *cards, driver="550.54.15", cuda=12040, starts=True, tells_reserved=True):
         self.cards = cards
         self.driver = driver
         self.cuda = cuda
         self.starts = starts
+        self.tells_reserved = tells_reserved
         self.calls = []
 
     def nvmlInit(self):  # noqa: N802 -- pynvml's names
@@ -62,8 +64,12 @@ class PaperNvml:
     def nvmlDeviceGetUUID(self, handle):  # noqa: N802
         return handle.uuid
 
-    def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802
-        return SimpleNamespace(total=handle.memory_bytes, used=7 * GIB)
+    def nvmlDeviceGetMemoryInfo(self, handle, version=None):  # noqa: N802
+        if version is None:
+            return SimpleNamespace(total=handle.memory_bytes, used=8 * GIB)
+        if not self.tells_reserved or version != self.nvmlMemory_v2:
+            raise NVMLError
+        return SimpleNamespace(total=handle.memory_bytes, used=7 * GIB, reserved=GIB)
 
     def nvmlDeviceGetMigMode(self, handle):  # noqa: N802
         if handle.mig is None:

@@ -113,6 +113,12 @@ def test_use_tells_the_own_process_from_the_others():
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10) == GpuUse(3 * GIB, 7 * GIB, 2)
 
 
+def test_what_the_driver_reserves_is_used_by_nobody_but_where_it_does_not_tell():
+    card = Card("Tesla T4", "GPU-e", processes=())
+    assert gpu_use(PaperNvml(card), "GPU-e", pid=10).used_bytes == 7 * GIB
+    assert gpu_use(PaperNvml(card, tells_reserved=False), "GPU-e", pid=10).used_bytes == 8 * GIB
+
+
 def test_process_that_takes_turns_with_the_own_one_is_no_stranger():
     card = Card("Tesla T4", "GPU-e", processes=((10, 3 * GIB), (11, 1 * GIB), (12, None)))
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10, family={11, 77}) == GpuUse(3 * GIB, 7 * GIB, 1)
