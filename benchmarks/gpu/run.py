@@ -20,7 +20,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -126,6 +125,29 @@ steps = max(50, round(150 / (time.perf_counter() - begin)))
 begin = time.perf_counter()
 model.fit(data, steps_per_epoch=steps, verbose=0)
 print(steps * batch / (time.perf_counter() - begin))
+"""
+
+STEP_PEAKS = """
+import sys
+sys.path[:0] = {module_path}
+import keras, tensorflow as tf
+from test_guards import build
+
+kind, size, batch, jit, device = {asked}
+peaks = []
+
+class Peaks(keras.callbacks.Callback):
+    def on_train_batch_end(self, step, logs):
+        float(logs["loss"])
+        peaks.append(tf.config.experimental.get_memory_info(device)["peak"])
+        tf.config.experimental.reset_memory_stats(device)
+
+model, channels = build(kind, (size, size), "float32", jit)
+images = tf.random.stateless_uniform((batch, size, size, channels), (0, 1))
+labels = tf.random.stateless_uniform((batch,), (0, 2), 0, 10, tf.int32)
+data = tf.data.Dataset.from_tensors((images, labels)).repeat()
+model.fit(data, steps_per_epoch=6, verbose=0, callbacks=[Peaks()])
+print(*peaks)
 """
 
 Step = Callable[["Host"], dict[str, Any]]
@@ -295,8 +317,9 @@ def _timed(host: Host, kind: str) -> dict[str, Any]:
         if number % 2:
             slow.append(host.bench(kind, size, jit=jit, slowdown=SLOWDOWN).measure(host.whole, batch).measurement)
         if number % BARE_EVERY == 0:
-            bare.append(_bare_images_per_second(kind))
-        host.save({kind: {"bare_fit": bare, "usual": [to_plain(each) for each in usual if each]}})
+            bare.append(_bare_images_per_second(host, kind))
+        timed = [to_plain(each.throughput) for each in usual if each and each.throughput]
+        host.save({kind: {"bare_fit": bare, "usual": timed}})
     runs = [each.throughput for each in usual if each and each.throughput]
     slowed = [each.throughput for each in slow if each and each.throughput]
     rates = [each.images_per_second for each in runs]
@@ -316,13 +339,33 @@ def _timed(host: Host, kind: str) -> dict[str, Any]:
     return found
 
 
-def _bare_images_per_second(kind: str) -> float:
+def _bare_images_per_second(host: Host, kind: str) -> float:
+    return _printed_by(host, BARE_FIT.replace("{bare}", repr((kind, *SPEED[kind]))))[-1]
+
+
+def _printed_by(host: Host, program: str, **environment: str) -> list[float]:
+    """Run a program that may import the guards on the host's device; return the numbers in its last line."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "test_guards.py").write_text(_guards(), encoding="utf-8")
-        program = BARE_FIT.replace("{bare}", repr((kind, *SPEED[kind])))
         program = program.replace("{module_path}", repr([folder, *map(str, _module_path())]))
-        ended = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True)
-    return float(ended.stdout.split()[-1])
+        command = [sys.executable, "-c", program]
+        device = {"CUDA_VISIBLE_DEVICES": host.device.uuid or "-1"}
+        environment = {**os.environ, **device, **environment}
+        ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return [float(word) for word in ended.stdout.splitlines()[-1].split()]
+
+
+def step_peaks(host: Host) -> dict[str, Any]:
+    """The peak of every step by itself: what of it is the first step's alone, as ways to convolve are tried there."""
+    found: dict[str, Any] = {}
+    allocator = {"TF_CPU_ALLOCATOR_USE_BFC": "1", "TF_ENABLE_ONEDNN_OPTS": "0", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    device = "GPU:0" if host.device.is_gpu else "CPU:0"
+    for kind, size, jit in product(host.kinds, (96, 224), (False, True)):
+        if not host.is_late:
+            program = STEP_PEAKS.replace("{asked}", repr((kind, size, 32, jit, device)))
+            found[f"{kind} {size} xla {jit}"] = _printed_by(host, program, **allocator)
+            host.save(found)
+    return found
 
 
 def _alarms(accepted: list[ThroughputFigures], judged: list[ThroughputFigures], tolerance: float) -> float | None:
@@ -411,6 +454,7 @@ STEPS: dict[str, tuple[Step, float]] = {
     "isolation": (isolation, 0.1),
     "budget": (budget, 0.1),
     "spread": (spread, 0.15),
+    "step_peaks": (step_peaks, 0.3),
     "memory": (memory, 0.3),
     "throughput": (throughput, 0.4),
     "out_of_memory": (out_of_memory, 0.4),
@@ -463,12 +507,18 @@ def _run_step(host: Host, name: str) -> None:
     host.begin_step(share)
     key = name if set(host.kinds) == set(KINDS) else f"{name} {' '.join(host.kinds)}"
     path = RESULTS / f"gpu-{host.device.key}.json"
-    host.save = partial(_write, path, key)
+    saved: dict[str, Any] = {}
+
+    def save(found: dict[str, Any]) -> None:
+        saved.update(found)
+        _write(path, key, saved)
+
+    host.save = save
     begin = time.monotonic()
     try:
         found = step(host)
     except Exception:
-        found = {"failed": traceback.format_exc()}
+        found = {**saved, "failed": traceback.format_exc()}
     found["step_seconds"] = round(time.monotonic() - begin, 1)
     _write(path, key, found)
     print(key, "failed" if "failed" in found else "done", found["step_seconds"], "s", flush=True)

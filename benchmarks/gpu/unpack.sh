@@ -6,7 +6,8 @@
 # PARTS is the folder with part-00, part-01, …; SHA256SUM the file beside them. Nothing is written outside TARGET. It
 # ends with the GPUs that TensorFlow sees.
 _batchguard_parts=${1:?usage: source unpack.sh PARTS SHA256SUM [TARGET]}
-_batchguard_sum=$(realpath "${2:?usage: source unpack.sh PARTS SHA256SUM [TARGET]}")
+: "${2:?usage: source unpack.sh PARTS SHA256SUM [TARGET]}"
+_batchguard_sum=$(realpath "$2")
 _batchguard_target=${3:-$HOME/tf-gpu}
 
 # Where cuDNN was not packed, the host's own takes its place: its version 9 is the same for CUDA 12 and 13.
@@ -23,22 +24,22 @@ PYTHON
   )
   if [ -z "$found" ]; then
     echo "neither packed nor on this host: cuDNN 9"
-    return 0
+    return 1
   fi
   mkdir -p "$folder"
   ln -sf "$(dirname "$found")"/libcudnn*.so* "$folder/" # it loads its engines from where it lies itself
   echo "linked cuDNN to $found"
 }
 
-if [ ! -e "$_batchguard_target/ready" ]; then
+if ! cmp -s "$_batchguard_sum" "$_batchguard_target/ready"; then
   mkdir -p "$_batchguard_target" &&
     cat "$_batchguard_parts"/part-* > "$_batchguard_target/site.tar.xz" &&
     (cd "$_batchguard_target" && sha256sum -c "$_batchguard_sum") &&
     XZ_DEFAULTS=-T0 tar -C "$_batchguard_target" -xJf "$_batchguard_target/site.tar.xz" &&
-    rm "$_batchguard_target/site.tar.xz" || return 1
-  _batchguard_link_cudnn
-  python3 -m venv --without-pip "$_batchguard_target/venv" # so that the host's own packages stay out
-  touch "$_batchguard_target/ready"
+    rm "$_batchguard_target/site.tar.xz" &&
+    _batchguard_link_cudnn &&
+    python3 -m venv --without-pip "$_batchguard_target/venv" && # so that the host's own packages stay out
+    cp "$_batchguard_sum" "$_batchguard_target/ready" || return 1
 fi
 
 export PATH="$_batchguard_target/venv/bin:$PATH"

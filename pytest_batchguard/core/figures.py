@@ -14,7 +14,7 @@ class MemoryFigures:
         held_bytes: In use between two steps at the end of the training: weights, optimizer slots, a batch.
         host_peak_bytes: The process's peak resident size on the host.
         reserved_bytes: What the process held of the device by NVML; `None` where NVML does not say.
-        device_used_bytes: What everybody held of the device by NVML at the end.
+        device_used_bytes: What everybody held of the device by NVML when the peak was read first.
         other_processes: How many other processes NVML saw on the device; `None` where it does not know this one.
         spread: (largest − smallest) ÷ median of the peak over the repeats, of a baseline.
     """

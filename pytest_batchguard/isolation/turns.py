@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pytest_batchguard.errors import IsolationError, last_line
+from pytest_batchguard.errors import IsolationError
 from pytest_batchguard.isolation import messages
 from pytest_batchguard.isolation.launch import Child
 from pytest_batchguard.isolation.supervise import Ending, supervise
@@ -48,7 +48,7 @@ class Companion:
             asker: The child whose turn it is otherwise.
 
         Raises:
-            IsolationError: It failed, died, or gave no answer in time.
+            IsolationError: It failed, with its traceback, died, or gave no answer in time.
         """
         asker.pause()
         try:
@@ -61,14 +61,19 @@ class Companion:
             answer = self._answer()
             self._child.pause()
         except IsolationError:
-            self.has_failed = True
+            self._give_up()
             raise
         except OSError as error:
-            self.has_failed = True
+            self._give_up()
             raise IsolationError(f"the process beside it is gone: {error}") from error
         finally:
             asker.resume()
         return answer
+
+    def _give_up(self) -> None:
+        """End the child, whose memory and time whoever goes on without it may need."""
+        self.has_failed = True
+        self._child.kill()
 
     def finish(self, timeout_seconds: float) -> Ending:
         """Tell the child that it was asked enough, and let it come to its end.
@@ -105,5 +110,5 @@ class Companion:
             if message["kind"] in _ANSWERS:
                 return message
             if message["kind"] == "error":
-                raise IsolationError(last_line(str(message.get("traceback", ""))))
+                raise IsolationError(str(message.get("traceback", "")))
             self._listen(message)

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from pytest_batchguard.core.model import Case
 from pytest_batchguard.measure.contention import CpuTimes
-from pytest_batchguard.measure.window import FEWEST_STEPS_IN_WINDOW
 
 VERSION = 3
 SEED = 1
@@ -118,24 +117,28 @@ class OwnYardstick:
         return (self.clock() - begin) / runs
 
 
-@dataclass(frozen=True)
+@dataclass
 class YardstickBeside:
     """The standard training in a process of its own, which runs while the one that asks stands still.
 
     Attributes:
         ask: Puts the question and returns the answer.
+        build_here: Builds one in this process, for where the answer to the first question is that there is no room for
+            another process.
     """
 
     ask: Callable[[dict[str, Any]], dict[str, Any]]
-
-    def is_there(self) -> bool:
-        """Return whether it answers, which it does not where it found no room beside the one that asks."""
-        answer = self.ask({"kind": "yardstick", "at_least": 0.0, "steps": FEWEST_STEPS_IN_WINDOW})
-        return bool(answer["kind"] != "no-yardstick")
+    build_here: Callable[[], Yardstick]
+    _here: Yardstick | None = None
 
     def read(self, at_least: float = 0.0, steps: int = 0) -> Reading:
         """Time it; see `Yardstick`."""
+        if self._here is not None:
+            return self._here.read(at_least, steps)
         answer = self.ask({"kind": "yardstick", "at_least": at_least, "steps": steps})
+        if answer["kind"] == "no-yardstick":
+            self._here = self.build_here()
+            return self._here.read(at_least, steps)
         return Reading(
             float(answer["seconds"]),
             float(answer["disturbance"]),

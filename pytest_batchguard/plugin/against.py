@@ -23,7 +23,7 @@ from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.endings import tail
 from pytest_batchguard.plugin.policy import Policy
-from pytest_batchguard.plugin.reports import has_failed
+from pytest_batchguard.plugin.reports import has_failed, said_by
 from pytest_batchguard.plugin.runner import CaseRunner
 from pytest_batchguard.storage.checkout import Checkout
 
@@ -207,7 +207,7 @@ class _Beside:
         try:
             return self._companion.ask(question, asker)
         except IsolationError as error:
-            self.problem = str(error)
+            self.problem = last_line(str(error))
             raise
 
     def finish(self) -> None:
@@ -217,7 +217,7 @@ class _Beside:
         try:
             ending = self._companion.finish(self._timeout_seconds)
         except IsolationError as error:
-            self.problem = str(error)
+            self.problem = last_line(str(error))
         else:
             if ending.kind is not EndingKind.COMPLETE:
                 self.problem = last_line(ending.detail) or f"its process ended with: {ending.kind.value}"
@@ -248,9 +248,7 @@ def _problem(base: Attempt, otherwise: str = _NEVER_TRAINED) -> str:
         return base.measurement.failure.message
     failed = next((report for report in base.reports if has_failed(report)), None)
     if failed is not None:
-        crash = getattr(failed.longrepr, "reprcrash", None)
-        said = crash.message.partition("\n")[0] if crash is not None else last_line(str(failed.longrepr))
-        return _with_needs(said)
+        return _with_needs(said_by(failed))
     return "" if base.measurement is not None else otherwise
 
 

@@ -57,11 +57,14 @@ class Conversation:
         config: Of the parent.
         show_progress: Takes progress messages.
         start_yardstick: Starts the yardstick's process, the first time that the child asks for it.
-        may_lack_yardstick: Where that process gives no first answer, the child is told so and goes on without it.
+        lacks_room: Returns whether it was for want of memory that this process did not answer the first question. The
+            child is told so then, and times a yardstick of its own.
+        end_yardstick: Ends that process, when the child needs it no more.
 
     Attributes:
         attempt: What the child said came to.
         phase: What it was doing when it last spoke.
+        has_no_yardstick: Whether the child was told that there is no room for one.
     """
 
     def __init__(
@@ -69,16 +72,19 @@ class Conversation:
         config: pytest.Config,
         show_progress: ShowProgress,
         start_yardstick: Callable[[], Beside],
-        *,
-        may_lack_yardstick: bool = False,
+        lacks_room: Callable[[str], bool] = lambda _why: False,
+        end_yardstick: Callable[[], object] = lambda: None,
     ) -> None:
         self.attempt = Attempt()
         self.phase = "starting"
         self._config = config
         self._show_progress = show_progress
         self._start_yardstick = start_yardstick
-        self._may_lack_yardstick = may_lack_yardstick
+        self._lacks_room = lacks_room
+        self._end_yardstick = end_yardstick
         self._yardstick: Beside | None = None
+        self._has_answered = False
+        self.has_no_yardstick = False
 
     def take(self, child: Child, message: dict[str, Any]) -> None:
         """Take one message.
@@ -99,9 +105,7 @@ class Conversation:
         elif kind == "phase":
             self.phase = str(message["phase"])
         elif kind == "yardstick":
-            answer = self._time_yardstick(child, message)
-            with contextlib.suppress(OSError):  # it has died meanwhile, which its end will tell
-                child.channel.sendall(messages.encode(answer))
+            self._serve(child, message)
         elif kind == "report":
             self.attempt.reports.append(self._report(message["report"]))
         elif kind == "measurement":
@@ -115,6 +119,14 @@ class Conversation:
         elif kind == "collection-error":
             self.attempt.output = message["text"]
 
+    def _serve(self, child: Child, question: dict[str, Any]) -> None:
+        if question.get("enough", False):
+            self._end_yardstick()
+            return
+        answer = self._time_yardstick(child, question)
+        with contextlib.suppress(OSError):  # it has died meanwhile, which its end will tell
+            child.channel.sendall(messages.encode(answer))
+
     def _time_yardstick(self, child: Child, question: dict[str, Any]) -> dict[str, Any]:
         try:
             if self._yardstick is None:
@@ -122,10 +134,11 @@ class Conversation:
             answer = self._yardstick.ask(question, child)
         except IsolationError as error:
             why = last_line(str(error))
-            if self._may_lack_yardstick:
-                return {"kind": "no-yardstick", "why": why}
-            raise IsolationError(f"the yardstick failed: {why}") from error
-        self._may_lack_yardstick = False
+            if self._has_answered or not self._lacks_room(str(error)):
+                raise IsolationError(f"the yardstick failed: {why}") from error
+            self.has_no_yardstick = True
+            return {"kind": "no-yardstick"}
+        self._has_answered = True
         return answer
 
     def _report(self, plain: dict[str, Any]) -> pytest.TestReport:

@@ -10,6 +10,7 @@ import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 
 from pytest_batchguard.core.model import CaseResult
+from pytest_batchguard.errors import last_line
 from pytest_batchguard.report.failure import failure_text, headline
 
 _WIDTH = 80
@@ -95,6 +96,12 @@ def reports_of(item: pytest.Item, work: Callable[[], list[pytest.TestReport]]) -
 def has_failed(report: pytest.TestReport) -> bool:
     """Return whether the test itself failed, as expected or not; passing against expectation is no failure of it."""
     return (report.failed and _reason_of_xpass(report) is None) or (report.skipped and hasattr(report, "wasxfail"))
+
+
+def said_by(report: pytest.TestReport) -> str:
+    """Return the first line of what a test failed with."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return crash.message.partition("\n")[0] if crash is not None else last_line(str(report.longrepr))
 
 
 def plain_report(item: pytest.Item) -> pytest.TestReport:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,11 @@ _PRELOAD = ("tensorflow", "keras", "pytest", "pytest_batchguard.plugin.child", "
 _ENTRY = "pytest_batchguard.plugin.child:run_case"
 _YARDSTICK_ENTRY = "pytest_batchguard.training.yardstick_kernel:serve"
 _YARDSTICK_SECONDS = 120.0
+
+_TIGHT = "tight: the allocator had to collect its free regions to go on"
+_NO_ROOM_BESIDE = (
+    "the card had no room for the yardstick's process; timed in the training's, it tells less of an input pipeline"
+)
 
 StartBeside = Callable[[], Beside]
 
@@ -99,7 +105,16 @@ class CaseRunner:
         """
         job = self.job(item, plan, checkout, takes_turns=start_beside is not None)
         with ExitStack() as started:
-            conversation = self.conversation(start_beside or partial(self._start_yardstick, plan, started))
+            if start_beside is None:
+                conversation = Conversation(
+                    self._config,
+                    self._show_progress,
+                    partial(self._start_yardstick, plan, started),
+                    self._lacks_room,
+                    started.close,
+                )
+            else:
+                conversation = self.conversation(start_beside)
             attempt = conversation.attempt
             killed_before = kernel_kills()
             try:
@@ -116,9 +131,10 @@ class CaseRunner:
             attempt.measurement = _failed(plan, failure)
         elif not attempt.reports and not attempt.output:
             attempt.output = tail(job.output_path)  # of a session that ended before the test
-        elif attempt.measurement is not None and oom.was_tight(tail(job.output_path)):
-            note = "tight: the allocator had to collect its free regions to go on"
-            attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, note))
+        elif attempt.measurement is not None:
+            notes = [_TIGHT] if oom.was_tight(tail(job.output_path)) else []
+            notes += [_NO_ROOM_BESIDE] if conversation.has_no_yardstick else []
+            attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, *notes))
         return attempt
 
     @contextmanager
@@ -169,9 +185,7 @@ class CaseRunner:
 
     def conversation(self, start_beside: StartBeside) -> Conversation:
         """Return what takes the messages of one process."""
-        # A card may have no room for two; the child then times the yardstick in its own pool.
-        may_lack_yardstick = self._device.is_gpu
-        return Conversation(self._config, self._show_progress, start_beside, may_lack_yardstick=may_lack_yardstick)
+        return Conversation(self._config, self._show_progress, start_beside)
 
     def job(self, item: pytest.Item, plan: Plan, checkout: Checkout | None = None, *, takes_turns: bool = False) -> Job:
         """Return the job of one pass; see `run_pass`."""
@@ -203,6 +217,10 @@ class CaseRunner:
             output_path=self._path(f"output-{self._processes}") if captures else None,
         )
 
+    def _lacks_room(self, why: str) -> bool:
+        """Return whether the yardstick failed for want of the card's memory, by its error or by what it last wrote."""
+        return self._device.is_gpu and oom.classify_text(f"{why}\n{tail(self._path('yardstick'))}") is not None
+
     def _start_early(self, policy: Policy, stack: ExitStack) -> StartBeside | None:
         """Start the yardstick's process, so that it gets ready while the memory pass runs, which no noise disturbs."""
         if self._device.is_gpu:
@@ -215,12 +233,14 @@ class CaseRunner:
 
     def _start_yardstick(self, plan: Plan, stack: ExitStack) -> Companion:
         """Start the yardstick's process, which ends with `stack`."""
+        output = self._path("yardstick")
+        Path(output).unlink(missing_ok=True)  # what an earlier one wrote says nothing of this one
         job = Job(
             entry=_YARDSTICK_ENTRY,
             payload=plan,
             environment=_server_environment(plan.kind, self._device),
             module_path=tuple(sys.path),
-            output_path=self._path("yardstick"),
+            output_path=output,
         )
         companion = Companion(self.launch(job, plan.kind), _YARDSTICK_SECONDS)
         stack.callback(companion.close)

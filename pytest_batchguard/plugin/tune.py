@@ -20,7 +20,14 @@ from pytest_batchguard.plugin.markers import GuardOptions, case_of
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
 from pytest_batchguard.plugin.progress import ProgressLine
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
-from pytest_batchguard.plugin.reports import no_case_report, plain_report, refusal_report, reports_of, skip_report
+from pytest_batchguard.plugin.reports import (
+    no_case_report,
+    plain_report,
+    refusal_report,
+    reports_of,
+    said_by,
+    skip_report,
+)
 from pytest_batchguard.plugin.runner import CaseRunner, StartBeside
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import picture, tuning_lines
@@ -181,6 +188,8 @@ class TuneSession:
         sources = attempt.findings.pop("sources", None)
         problem = problem_of(attempt)
         self._failed_report = next((each for each in attempt.reports if problem and each.failed), None)
+        if self._failed_report is not None:
+            problem = f"{problem}: {said_by(self._failed_report)}"
         found = Found(attempt.measurement, attempt.findings, problem)
         if sources is not None and _is_lasting(found):
             self._ledger.keep(item.nodeid, plan, found, sources["hashes"])

@@ -96,8 +96,11 @@ class Recorder:
                 f"the data ended after {self._steps_seen} steps, {wanted}; a generator cannot be repeated: pass a "
                 "tf.data.Dataset, a PyDataset or arrays"
             )
-        if not self._peaks:  # or it was read before the yardstick's memory joined the training's
+        if not self._peaks:  # or it was read before the yardstick was there
             self._read_peak()
+        if self._yardstick is not None and self._plan.device.is_gpu:
+            self._yardstick = None
+            self._parent.send({"kind": "yardstick", "enough": True})  # the validation may need its place on the card
         self._held_bytes = self._memory.read_held() if self._memory is not None else None
         self._thermally_limited = runtime.thermally_limited(self._plan)
 
@@ -180,20 +183,21 @@ class Recorder:
         )
 
     def _build_yardstick(self) -> Yardstick:
-        self._read_peak()  # the yardstick's own memory is none of the training's
-        if self._parent.ask is not None:
-            beside = YardstickBeside(self._parent.ask)
-            if not self._plan.device.is_gpu or beside.is_there():
-                self._yardstick = beside  # none of its memory is here, so it may stay
-                return beside
+        self._read_peak()  # the yardstick's memory is none of the training's, also where it lies in the same pool
+        if self._parent.ask is None:
+            return yardstick_kernel.build(self._plan)
+        self._yardstick = YardstickBeside(self._parent.ask, self._yardstick_here)
+        return self._yardstick
+
+    def _yardstick_here(self) -> Yardstick:
         try:
             return yardstick_kernel.build(self._plan)
         except Exception as error:
             if oom.classify(error) is None:
                 raise
             raise GuardError(
-                "the training fits, but nothing is left on the card for the yardstick beside it, and without it the "
-                "throughput cannot be judged: take a smaller batch, or a memory_budget"
+                "the training fits, but the card has no room for the yardstick beside it, and without one the "
+                "throughput cannot be judged; a smaller batch leaves some"
             ) from error
 
     def _read_peak(self) -> None:

@@ -114,7 +114,14 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text), encoding="utf-8")
 
-    def run(self, *arguments: str, stdin: str = "", ini: Mapping[str, str] | None = None, on_gpu: bool = False) -> Run:
+    def run(
+        self,
+        *arguments: str,
+        stdin: str = "",
+        ini: Mapping[str, str] | None = None,
+        on_gpu: bool = False,
+        timeout_seconds: float = _LONGEST_RUN_SECONDS,
+    ) -> Run:
         """Run pytest here in a process of its own; `ini` is set beside the usual keys."""
         settings = [f"{key}={value}" for key, value in {**INI, **(ini or {})}.items()]
         options = [word for setting in settings for word in ("-o", setting)]
@@ -134,7 +141,7 @@ class Project:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=_LONGEST_RUN_SECONDS,
+            timeout=timeout_seconds,
             check=False,
         )
         sys.stdout.write(ended.stdout)  # shown by pytest where a test about this run fails

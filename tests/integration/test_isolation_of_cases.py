@@ -211,3 +211,27 @@ def test_table_at_the_end_has_a_line_for_each_case_that_was_judged(run):
     for good in GOOD:
         pytest.LineMatcher(table).fnmatch_lines([f"{good}[[]b4-8x8]*no-baseline*KiB*→*"])
     pytest.LineMatcher(table).fnmatch_lines(["test_hangs[[]b4-8x8]*broken*"])
+
+
+NO_ROOM = """
+from pytest_batchguard.plugin import runner
+
+runner._YARDSTICK_ENTRY = "no_room_for_it:serve"
+runner.CaseRunner._start_early = lambda *_: None  # as on a GPU
+runner.CaseRunner._lacks_room = lambda _self, why: "no_room_for_it" in why
+"""
+
+
+@pytest.mark.parametrize(("is_for_want_of_room", "verdict"), [(True, "no-baseline"), (False, "broken")])
+def test_yardstick_that_finds_no_room_is_timed_in_the_training(new_project, is_for_want_of_room, verdict):
+    guard = GUARDS.partition("\n@guard\n")[0] + "\n@guard\ndef test_it(batchguard):\n    tiny.train(batchguard)\n"
+    conftest = NO_ROOM if is_for_want_of_room else NO_ROOM.replace("in why", "is None")
+
+    case = new_project(test_it=guard, conftest=conftest).run("--batchguard").figures_of("test_it[b4-8x8]")
+
+    assert case["judgement"]["verdict"] == verdict
+    assert any("no room for the yardstick" in note for note in case["judgement"]["notes"]) is is_for_want_of_room
+    if is_for_want_of_room:
+        assert case["measurement"]["throughput"]["pace"] > 0
+    else:
+        assert "the yardstick failed: " in case["judgement"]["reason"]

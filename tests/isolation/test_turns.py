@@ -91,9 +91,10 @@ def test_companion_that_fails_is_an_error_and_the_asker_goes_on(new_companion, a
 
 
 def test_companion_that_gives_no_answer_is_not_waited_for_longer_than_allowed(new_companion, asker):
-    companion, _ = new_companion(entries.answer_nothing, seconds=SHORT)
+    companion, child = new_companion(entries.answer_nothing, seconds=SHORT)
     with pytest.raises(IsolationError, match=r"gave no answer in 0\.2 s"):
         companion.ask(question("anything"), asker)
+    assert has_ended(child.pid), "it would disturb the asker"
     assert becomes(False, asker)
 
 

@@ -16,6 +16,10 @@ from pytest_batchguard.measure.yardstick import (
 )
 
 
+def nobody():
+    raise AssertionError("nobody builds one here")
+
+
 class Machine:
     """Computes in the times it is told to, and then in a second a run, on a clock of its own."""
 
@@ -102,25 +106,32 @@ def test_yardstick_beside_is_asked_for_the_time_and_the_steps_wanted():
         asked.append(question)
         return {"kind": "reading", "seconds": 0.25, "disturbance": 0.5, "core_seconds": 0.125, "handoff_seconds": 1.0}
 
-    assert YardstickBeside(ask).read(at_least=1.5, steps=6) == Reading(0.25, 0.5, 0.125, 1.0)
+    assert YardstickBeside(ask, nobody).read(at_least=1.5, steps=6) == Reading(0.25, 0.5, 0.125, 1.0)
     assert asked == [{"kind": "yardstick", "at_least": 1.5, "steps": 6}]
 
 
-@pytest.mark.parametrize(("kind", "is_there"), [("reading", True), ("no-yardstick", False)])
-def test_whether_it_is_there_is_found_out_by_asking(kind, is_there):
-    asked = []
+def test_where_there_is_no_room_beside_one_is_built_here_and_nobody_asked_again():
+    machine = Machine(0.5)
+    asked, built = [], []
 
     def ask(question):
         asked.append(question)
-        return {"kind": kind}
+        return {"kind": "no-yardstick"}
 
-    assert YardstickBeside(ask).is_there() is is_there
-    assert [(each["kind"], each["at_least"]) for each in asked] == [("yardstick", 0.0)]
+    def build_here():
+        built.append(machine.yardstick())
+        return built[-1]
+
+    beside = YardstickBeside(ask, build_here)
+    for _ in range(2):
+        beside.read(at_least=1.5)
+    assert len(asked) == len(built) == 1
+    assert machine.runs > 2
 
 
 def test_another_training_beside_has_no_arithmetic_on_one_core():
     reading = {"kind": "reading", "seconds": 0.25, "disturbance": 0.5}
-    assert YardstickBeside(lambda _question: reading).read() == Reading(0.25, 0.5, None)
+    assert YardstickBeside(lambda _question: reading, nobody).read() == Reading(0.25, 0.5, None)
 
 
 @pytest.mark.parametrize(("on_gpu", "most"), [(False, MOST_PIXELS), (True, MOST_PIXELS_ON_GPU)])

@@ -120,17 +120,39 @@ def test_yardstick_that_fails_is_named(child):
         conversation(Yardstick("Traceback\nit ended")).take(child, QUESTION)
 
 
-def test_child_that_can_do_without_a_yardstick_is_told_that_there_is_none(child):
-    conversation(Yardstick("Traceback\nno room"), may_lack_yardstick=True).take(child, QUESTION)
-    assert list(Decoder().feed(child.theirs.recv(4096))) == [{"kind": "no-yardstick", "why": "no room"}]
+def no_room(why):
+    return "no room" in why
+
+
+def test_child_is_told_where_the_yardstick_found_no_room(child):
+    talk = conversation(Yardstick("no room\n[[where]]"), lacks_room=no_room)
+    talk.take(child, QUESTION)
+    assert list(Decoder().feed(child.theirs.recv(4096))) == [{"kind": "no-yardstick"}]
+    assert talk.has_no_yardstick
+
+
+def test_yardstick_that_fails_for_another_reason_is_not_done_without(child):
+    talk = conversation(Yardstick("it ended"), lacks_room=no_room)
+    with pytest.raises(IsolationError, match=r"^the yardstick failed: it ended$"):
+        talk.take(child, QUESTION)
+    assert not talk.has_no_yardstick
+
+
+def test_yardstick_is_ended_when_the_child_needs_it_no_more(child):
+    ended = []
+    talk = conversation(end_yardstick=lambda: ended.append(True))
+    talk.take(child, QUESTION)
+    assert not ended
+    talk.take(child, {"kind": "yardstick", "enough": True})
+    assert ended == [True]
 
 
 def test_yardstick_that_has_answered_once_is_not_done_without(child):
     yardstick = Yardstick()
-    talk = conversation(yardstick, may_lack_yardstick=True)
+    talk = conversation(yardstick, lacks_room=no_room)
     talk.take(child, QUESTION)
-    yardstick.error = "it ended"
-    with pytest.raises(IsolationError, match=r"^the yardstick failed: it ended$"):
+    yardstick.error = "no room"
+    with pytest.raises(IsolationError, match=r"^the yardstick failed: no room$"):
         talk.take(child, QUESTION)
 
 
