@@ -218,8 +218,8 @@ class CaseRunner:
         )
 
     def _lacks_room(self, why: str) -> bool:
-        """Return whether the yardstick failed for want of the card's memory, by its error or by what it last wrote."""
-        return self._device.is_gpu and oom.classify_text(f"{why}\n{tail(self._path('yardstick'))}") is not None
+        """Return whether the yardstick found no room on the card, by its error or by what it last wrote."""
+        return self._device.is_gpu and oom.finds_no_room(f"{why}\n{tail(self._path('yardstick'))}")
 
     def _start_early(self, policy: Policy, stack: ExitStack) -> StartBeside | None:
         """Start the yardstick's process, so that it gets ready while the memory pass runs, which no noise disturbs."""

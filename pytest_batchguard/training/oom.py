@@ -24,6 +24,7 @@ _LIKELY = (
     r"CUDNN_STATUS_(?:ALLOC_FAILED|NOT_INITIALIZED)",
     r"CUBLAS_STATUS_ALLOC_FAILED",
 )
+_TAKEN = re.compile(r"CUDA_ERROR_DEVICE_UNAVAILABLE|all CUDA-capable devices are busy or unavailable")
 _HOST = re.compile(r"device:CPU:\d+ by allocator (?:cpu|mklcpu)\b")
 _TENSOR = re.compile(r"OOM when allocating tensor with shape(\[[\d,]*\]) and type (\w+)")
 _NODE = re.compile(r"(?:Detected at node|node:?) \{?\{?(?:node )?([\w/.]+)")
@@ -53,6 +54,14 @@ def classify_text(text: str) -> Failure | None:
         return None
     kind = FailureKind.HOST_OOM if _HOST.search(text) else FailureKind.OOM
     return Failure(kind, _describe(text, kind, certain=certain), certain)
+
+
+def finds_no_room(text: str) -> bool:
+    """Return whether a process found no memory on the card, or was not let on it beside another.
+
+    A card in exclusive compute mode, as some clusters set it, takes one process at a time.
+    """
+    return classify_text(text) is not None or _TAKEN.search(text) is not None
 
 
 def was_tight(output: str) -> bool:

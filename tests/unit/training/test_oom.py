@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pytest_batchguard.core.model import FailureKind
-from pytest_batchguard.training.oom import classify, classify_text, condense, was_tight
+from pytest_batchguard.training.oom import classify, classify_text, condense, finds_no_room, was_tight
 
 ON_GPU = (
     "OOM when allocating tensor with shape[32,180,180,64] and type float on "
@@ -160,6 +160,19 @@ def test_condensed_error_is_one_line_of_bounded_length():
     assert "\n" not in condensed
     assert 300 < len(condensed) < 450
     assert condensed.endswith(" …")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_for_want_of_room"),
+    [
+        ("ResourceExhaustedError: OOM when allocating tensor with shape[4,8]", True),
+        ("failed call to cuDevicePrimaryCtxRetain: CUDA_ERROR_OUT_OF_MEMORY: out of memory", True),
+        ("INTERNAL: cudaSetDevice() on GPU:0 failed. Status: all CUDA-capable devices are busy or unavailable", True),
+        ("ValueError: no such network", False),
+    ],
+)
+def test_process_that_finds_no_room_on_the_card(text, is_for_want_of_room):
+    assert finds_no_room(text) is is_for_want_of_room
 
 
 def test_recognising_errors_needs_no_tensorflow():
