@@ -106,13 +106,8 @@ class CaseRunner:
         job = self.job(item, plan, checkout, takes_turns=start_beside is not None)
         with ExitStack() as started:
             if start_beside is None:
-                conversation = Conversation(
-                    self._config,
-                    self._show_progress,
-                    partial(self._start_yardstick, plan, started),
-                    self._lacks_room,
-                    started.close,
-                )
+                start = partial(self._start_yardstick, plan, started)
+                conversation = Conversation(self._config, self._show_progress, start, self._lacks_room, started.close)
             else:
                 conversation = self.conversation(start_beside)
             attempt = conversation.attempt
@@ -132,9 +127,10 @@ class CaseRunner:
         elif not attempt.reports and not attempt.output:
             attempt.output = tail(job.output_path)  # of a session that ended before the test
         elif attempt.measurement is not None:
-            notes = [_TIGHT] if oom.was_tight(tail(job.output_path)) else []
-            notes += [_NO_ROOM_BESIDE] if conversation.has_no_yardstick else []
-            attempt.measurement = replace(attempt.measurement, notes=(*attempt.measurement.notes, *notes))
+            is_tight = oom.was_tight(tail(job.output_path))
+            seen = ((_TIGHT, is_tight), (_NO_ROOM_BESIDE, conversation.has_no_yardstick))
+            notes = (*attempt.measurement.notes, *(note for note, is_so in seen if is_so))
+            attempt.measurement = replace(attempt.measurement, notes=notes)
         return attempt
 
     @contextmanager
