@@ -10,7 +10,7 @@ class MemoryFigures:
     """What a case held of the device.
 
     Attributes:
-        peak_bytes: The framework allocator's peak bytes in use.
+        peak_bytes: The framework allocator's peak bytes in use; on a GPU without the first step's trials.
         held_bytes: In use between two steps at the end of the training: weights, optimizer slots, a batch.
         host_peak_bytes: The process's peak resident size on the host.
         reserved_bytes: What the process held of the device by NVML; `None` where NVML does not say.

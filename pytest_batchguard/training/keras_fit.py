@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,10 @@ def train(
     curve = steps.loss_curve()  # before the validation uses the same metrics
     steps.forget_model()
     if validation_data is not None:
-        recorder.validation(lambda: evaluate(model, validation_data, plan.case.batch_size, VALIDATION_STEPS))
+        recorder.validation(
+            lambda: evaluate(model, validation_data, plan.case.batch_size, VALIDATION_STEPS),
+            can_repeat=not isinstance(validation_data, Iterator),
+        )
 
     measurement = recorder.fill(
         replace(

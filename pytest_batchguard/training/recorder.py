@@ -1,8 +1,8 @@
 """One training watched step by step, whichever way its steps are driven.
 
 Keras's `fit` and a hand-written loop drive the same recorder. It owns the order of the instruments: the peak from
-the first step to the end of the warm-up and again over the validation, the windows after the warm-up, the loss of
-every step.
+the first step (on a GPU from the second, see `_first_step_ended`) to the end of the warm-up and again over the
+validation, the windows after the warm-up, the loss of every step.
 """
 
 from __future__ import annotations
@@ -80,8 +80,12 @@ class Recorder:
         self._show_progress()
         if self._throughput is None:
             float(loss)
-            return self._steps_seen >= self._steps_wanted
-        return self._throughput.step_ended(lambda: float(loss))
+            is_enough = self._steps_seen >= self._steps_wanted
+        else:
+            is_enough = self._throughput.step_ended(lambda: float(loss))
+        if len(self.losses) == 1 and not is_enough:
+            self._first_step_ended()
+        return is_enough
 
     def training_ended(self, *, complete: bool) -> None:
         """Take note of the end of the steps.
@@ -104,9 +108,16 @@ class Recorder:
         self._held_bytes = self._memory.read_held() if self._memory is not None else None
         self._thermally_limited = runtime.thermally_limited(self._plan)
 
-    def validation(self, validate: Callable[[], object]) -> None:
-        """Run the validation and let its memory count."""
+    def validation(self, validate: Callable[[], object], *, can_repeat: bool) -> None:
+        """Run the validation and let its memory count.
+
+        Args:
+            validate: Runs it.
+            can_repeat: Whether its data is still there afterwards.
+        """
         self.enter("validating")
+        if self._memory is not None and self._tries_convolutions and can_repeat:
+            validate()
         if self._memory is not None:
             self._memory.start()
         validate()
@@ -199,6 +210,20 @@ class Recorder:
                 "the training fits, but the card has no room for the yardstick beside it, and without one the "
                 "throughput cannot be judged; a smaller batch leaves some"
             ) from error
+
+    @property
+    def _tries_convolutions(self) -> bool:
+        """Whether the first run of a graph takes memory that later ones do not need.
+
+        On a GPU TensorFlow times several ways to compute a convolution when it first meets one, each with a workspace
+        of up to 4 GiB, and leaves out those that there is no room for (`AutotuneConvImpl` in its `conv_ops_gpu.cc`). Of
+        small images that would be most of the peak, and hide what the model itself takes.
+        """
+        return self._plan.device.is_gpu
+
+    def _first_step_ended(self) -> None:
+        if self._memory is not None and self._tries_convolutions:
+            self._memory.start()
 
     def _read_peak(self) -> None:
         if self._memory is not None:

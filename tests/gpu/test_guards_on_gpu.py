@@ -37,6 +37,20 @@ def test_over_its_budget(batchguard):
 def test_after_it(batchguard):
     batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
 
+@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.batchguard(32, 64)
+def test_step_takes_more(batchguard, step):
+    import keras
+    import tensorflow as tf
+
+    class Takes(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == step:
+                tf.zeros((2**28,))  # 1 GiB on the card
+
+    data = tf.data.Dataset.from_tensors(tiny.photos(batchguard)).repeat()
+    batchguard.train(convolutions(batchguard), data, callbacks=[Takes()])
+
 @pytest.mark.batchguard(32, 64)
 def test_leaves_no_room(batchguard):
     import tensorflow as tf
@@ -104,6 +118,14 @@ def test_case_fits_and_is_measured_in_full(run, name):
     assert measured["loss"]["first"] > measured["loss"]["last"]
     assert measured["provenance"]["driver"]
     assert measured["provenance"]["cuda"]
+
+
+@pytest.mark.parametrize(("step", "counts"), [(0, False), (1, True)])
+def test_what_the_first_step_alone_takes_is_none_of_the_peak(run, step, counts):
+    name = next(case["node_id"] for case in run.figures["cases"] if f"more[{step}-" in case["node_id"])
+    peak = run.figures_of(name)["measurement"]["memory"]["peak_bytes"]
+
+    assert (peak > GIB) is counts
 
 
 def test_full_card_is_told(run):
