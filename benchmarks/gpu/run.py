@@ -452,13 +452,13 @@ def _growing() -> dict[str, str]:
 STEPS: dict[str, tuple[Step, float]] = {
     "devices": (devices, 0.1),
     "isolation": (isolation, 0.1),
+    "step_peaks": (step_peaks, 0.15),
     "budget": (budget, 0.1),
-    "spread": (spread, 0.15),
-    "step_peaks": (step_peaks, 0.3),
-    "memory": (memory, 0.3),
-    "throughput": (throughput, 0.4),
-    "out_of_memory": (out_of_memory, 0.4),
-    "tuning": (tuning, 0.9),
+    "throughput": (throughput, 0.3),
+    "out_of_memory": (out_of_memory, 0.3),
+    "memory": (memory, 0.5),
+    "spread": (spread, 0.4),
+    "tuning": (tuning, 0.95),
 }
 """Each with its share of the time that is then left."""
 
