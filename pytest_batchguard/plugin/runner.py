@@ -39,7 +39,8 @@ _YARDSTICK_SECONDS = 120.0
 
 _TIGHT = "tight: the allocator had to collect its free regions to go on"
 _NO_ROOM_BESIDE = (
-    "the card had no room for the yardstick's process; timed in the training's, it tells less of an input pipeline"
+    "the card had no room for the yardstick's process, or takes one at a time; timed in the training's, it tells less "
+    "of an input pipeline"
 )
 
 StartBeside = Callable[[], Beside]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,10 +63,8 @@ def train(
     curve = steps.loss_curve()  # before the validation uses the same metrics
     steps.forget_model()
     if validation_data is not None:
-        recorder.validation(
-            lambda: evaluate(model, validation_data, plan.case.batch_size, VALIDATION_STEPS),
-            can_repeat=not isinstance(validation_data, Iterator),
-        )
+        batch_size = plan.case.batch_size
+        recorder.validation(lambda ended: evaluate(model, validation_data, batch_size, VALIDATION_STEPS, ended))
 
     measurement = recorder.fill(
         replace(

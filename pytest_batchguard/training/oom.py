@@ -61,7 +61,8 @@ def finds_no_room(text: str) -> bool:
 
     A card in exclusive compute mode, as some clusters set it, takes one process at a time.
     """
-    return classify_text(text) is not None or _TAKEN.search(text) is not None
+    failure = classify_text(text)
+    return (failure is not None and failure.kind is FailureKind.OOM) or _TAKEN.search(text) is not None
 
 
 def was_tight(output: str) -> bool:

@@ -108,19 +108,28 @@ class Recorder:
         self._held_bytes = self._memory.read_held() if self._memory is not None else None
         self._thermally_limited = runtime.thermally_limited(self._plan)
 
-    def validation(self, validate: Callable[[], object], *, can_repeat: bool) -> None:
-        """Run the validation and let its memory count.
+    def validation(self, validate: Callable[[Callable[[], None]], object]) -> None:
+        """Run the validation and let its memory count; on a GPU without its first batch, where there is a second.
 
         Args:
-            validate: Runs it.
-            can_repeat: Whether its data is still there afterwards.
+            validate: Runs it, and calls what it is given after every batch.
         """
         self.enter("validating")
-        if self._memory is not None and self._tries_convolutions and can_repeat:
-            validate()
         if self._memory is not None:
             self._memory.start()
-        validate()
+        batches = 0
+        first_peak = 0
+
+        def batch_ended() -> None:
+            nonlocal batches, first_peak
+            batches += 1
+            if batches == 1 and self._memory is not None and self._tries_convolutions:
+                first_peak = self._memory.stop()
+                self._memory.start()
+
+        validate(batch_ended)
+        if batches == 1 and first_peak:
+            self._peaks.append(first_peak)
         self._read_peak()
 
     def fill(self, measurement: Measurement, curve: Sequence[float]) -> Measurement:
@@ -234,7 +243,8 @@ class Recorder:
     def _steps_wanted(self) -> int:
         if self._plan.kind.takes_throughput:
             return self._plan.warmup + self._plan.steps
-        return PROBE_STEPS if self._plan.is_probe else MEMORY_PASS_STEPS
+        steps = PROBE_STEPS if self._plan.is_probe else MEMORY_PASS_STEPS
+        return max(steps, 2 * self._steps_at_once) if self._tries_convolutions else steps
 
     def _show_progress(self) -> None:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,7 +11,13 @@ import tensorflow as tf
 _STEPS_OF_ENDLESS_DATA = 20
 
 
-def evaluate(model: Any, validation_data: Any, batch_size: int, most_steps: int | None = None) -> dict[str, float]:
+def evaluate(
+    model: Any,
+    validation_data: Any,
+    batch_size: int,
+    most_steps: int | None = None,
+    batch_ended: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
     """Return loss and metrics by name, those that are one number.
 
     Args:
@@ -19,6 +26,7 @@ def evaluate(model: Any, validation_data: Any, batch_size: int, most_steps: int 
         batch_size: Of the batches that arrays are cut into.
         most_steps: Batches to take at the most; all there are where it is `None`, and 20 where they say that they have
             no end.
+        batch_ended: Called after every batch.
     """
     is_arrays = isinstance(validation_data, (tuple, list))
     x, y, sample_weight = (
@@ -28,9 +36,9 @@ def evaluate(model: Any, validation_data: Any, batch_size: int, most_steps: int 
     if most_steps is None and _is_endless(x):
         most_steps = _STEPS_OF_ENDLESS_DATA
     # Keras's own `steps` warns where there are fewer; of a PyDataset it also ends the workers, and the number is known.
-    stops: dict[str, Any] = {} if most_steps is None else {"callbacks": [_StopAfter(most_steps)]}
+    stops: dict[str, Any] = {"callbacks": [_Batches(most_steps, batch_ended)]}
     if most_steps is not None and isinstance(x, keras.utils.PyDataset):
-        stops = {"steps": min(most_steps, _batches_of(x) or most_steps)}
+        stops["steps"] = min(most_steps, _batches_of(x) or most_steps)
     figures = model.evaluate(x, y, sample_weight=sample_weight, verbose=0, return_dict=True, **stops, **sizes)
     return {name: float(figure) for name, figure in figures.items() if not getattr(figure, "shape", ())}
 
@@ -46,11 +54,15 @@ def _batches_of(data: Any) -> int | None:
     return data.num_batches if hasattr(data, "num_batches") else len(data)
 
 
-class _StopAfter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
-    def __init__(self, steps: int) -> None:
+class _Batches(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
+    """Tells of every batch, and stops after so many."""
+
+    def __init__(self, most: int | None, batch_ended: Callable[[], object]) -> None:
         super().__init__()
-        self._steps = steps
+        self._most = most
+        self._batch_ended = batch_ended
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 -- Keras's signature
-        if batch + 1 >= self._steps:
+        self._batch_ended()
+        if self._most is not None and batch + 1 >= self._most:
             self.model.stop_evaluating = True

@@ -219,3 +219,39 @@ def test_loss_that_is_no_number_is_unhealthy_although_a_callback_would_end_the_t
 
 def test_empty_py_dataset_is_told(run):
     run.stdout.fnmatch_lines(["*the data has no batch; batches of 4 images are needed*"])
+
+
+FIRST_STEP = """
+import keras
+import pytest
+import tensorflow as tf
+import tiny
+
+class Takes(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.step:
+            tf.zeros((2**24,))  # 64 MiB
+
+@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.batchguard(4, 8)
+def test_it(batchguard, step):
+    data = tf.data.Dataset.from_tensors(tiny.photos(batchguard)).repeat()
+    batchguard.train(tiny.network(batchguard), data, callbacks=[Takes(step)])
+"""
+AS_ON_A_GPU = """
+from pytest_batchguard.training import recorder
+
+recorder.Recorder._tries_convolutions = True
+"""
+
+
+@pytest.mark.parametrize(("conftest", "counted"), [("", {0, 1}), (AS_ON_A_GPU, {1})])
+def test_first_step_counts_for_the_peak_but_where_ways_to_convolve_are_tried_in_it(new_project, conftest, counted):
+    run = new_project(test_it=FIRST_STEP, conftest=conftest).run("--batchguard")
+
+    peaks = [run.figures_of(f"test_it[{step}-b4-8x8]")["measurement"]["memory"]["peak_bytes"] for step in (0, 1)]
+    assert {step for step, peak in enumerate(peaks) if peak > 2**26} == counted

@@ -168,6 +168,7 @@ def test_condensed_error_is_one_line_of_bounded_length():
         ("ResourceExhaustedError: OOM when allocating tensor with shape[4,8]", True),
         ("failed call to cuDevicePrimaryCtxRetain: CUDA_ERROR_OUT_OF_MEMORY: out of memory", True),
         ("INTERNAL: cudaSetDevice() on GPU:0 failed. Status: all CUDA-capable devices are busy or unavailable", True),
+        ("OOM when allocating tensor with shape[4,8] and type float on /device:CPU:0 by allocator cpu", False),
         ("ValueError: no such network", False),
     ],
 )
