@@ -7,16 +7,17 @@ fifth block visits it slowed down by known shares too. A visit is what the guard
 processes one after the other, until none of up to twenty baselines asks for another attempt. A baseline is made as an
 update makes it, of five rounds: the first attempts of five quiet blocks in a row, all of them before the visit.
 
-Blocks are appended to benchmarks/results/false_alarms.jsonl as soon as they are measured, so that a run that was ended
-goes on where it was; 100 blocks unless told otherwise. Then benchmarks/results/false_alarms.md is written with a plot,
+Blocks are appended to benchmarks/results/false_alarms.jsonl.gz as soon as they are measured, so that a run that was
+ended, or one of another day, goes on where it was; 100 blocks unless told otherwise. A line belongs to one device, and
+only this device's are judged. Then benchmarks/results/false_alarms.md is written with a plot,
 for which matplotlib is needed.
 """
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,10 +34,10 @@ from record import RESULTS, record, table
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plain import from_plain, to_plain
 from pytest_batchguard.core.plan import Pass
-from pytest_batchguard.measure.device import choose_device
+from pytest_batchguard.measure.device import cpu_device
 
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
-MEASURED = RESULTS / "false_alarms.jsonl"
+MEASURED = RESULTS / "false_alarms.jsonl.gz"
 BLOCKS = 100
 CONDITIONS = ("quiet", "noisy")
 SLOWDOWNS = (0.0, 0.15, 0.2)
@@ -117,10 +118,12 @@ def surroundings(condition: str) -> Iterator[None]:
 
 
 def measured() -> list[dict[str, Any]]:
-    """Return what was measured so far, a line for each visit."""
+    """Return what was measured on this device so far, a line for each visit."""
     if not MEASURED.exists():
         return []
-    return [json.loads(line) for line in MEASURED.read_text(encoding="utf-8").splitlines()]
+    with gzip.open(MEASURED, "rt", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return [line for line in lines if line["device"] == cpu_device().key]
 
 
 def visits(lines: Iterable[Mapping[str, Any]]) -> Visits:
@@ -159,14 +162,14 @@ def collect_block(condition: str, block: int) -> None:
             if attempt.measurement is None or attempt.measurement.failure is not None:
                 raise RuntimeError(f"{bench.name} did not train: {attempt}")
             attempts.append(_what_is_judged(attempt.measurement))
-        key = {"condition": condition, "block": block, "case": case, "slowdown": slowdown}
+        key = {"device": cpu_device().key, "condition": condition, "block": block, "case": case, "slowdown": slowdown}
         lines.append({**key, "attempts": [to_plain(each) for each in attempts]})
 
     is_planted = block % PLANTED_EVERY == 0 and block > alarm_rules.REPEATS  # or there is nothing to judge it by
     slowdowns = SLOWDOWNS if is_planted else SLOWDOWNS[:1]
     guards = GUARDS.replace("{slowdowns}", repr(slowdowns))
-    work_on(guards, choose_device("cpu", os.environ), measure, [SAMPLE_PROJECT, Path(__file__).parent])
-    with MEASURED.open("a", encoding="utf-8") as file:
+    work_on(guards, cpu_device(), measure, [SAMPLE_PROJECT, Path(__file__).parent])
+    with gzip.open(MEASURED, "at", encoding="utf-8") as file:
         file.write("".join(json.dumps(line) + "\n" for line in lines))
 
 
