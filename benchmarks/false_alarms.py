@@ -9,8 +9,8 @@ update makes it, of five rounds: the first attempts of five quiet blocks in a ro
 
 Blocks are appended to benchmarks/results/false_alarms.jsonl.gz as soon as they are measured, so that a run that was
 ended, or one of another day, goes on where it was; 100 blocks unless told otherwise. A line belongs to one device, and
-only this device's are judged. Then benchmarks/results/false_alarms.md is written with a plot,
-for which matplotlib is needed.
+only this device's are judged. Then benchmarks/results/false_alarms.md is written with a plot, for which matplotlib is
+needed.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def measured() -> list[dict[str, Any]]:
     """Return what was measured on this device so far, a line for each visit."""
     if not MEASURED.exists():
         return []
+    here = cpu_device().key
     with gzip.open(MEASURED, "rt", encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
-    return [line for line in lines if line["device"] == cpu_device().key]
+        return [line for line in map(json.loads, file) if line["device"] == here]
 
 
 def visits(lines: Iterable[Mapping[str, Any]]) -> Visits:
@@ -149,6 +149,7 @@ def collect(blocks: int) -> None:
 
 def collect_block(condition: str, block: int) -> None:
     """Measure one block and write it down, all of it or nothing."""
+    device = cpu_device()
     known = visits(measured())
     lines: list[dict[str, Any]] = []
 
@@ -162,13 +163,13 @@ def collect_block(condition: str, block: int) -> None:
             if attempt.measurement is None or attempt.measurement.failure is not None:
                 raise RuntimeError(f"{bench.name} did not train: {attempt}")
             attempts.append(_what_is_judged(attempt.measurement))
-        key = {"device": cpu_device().key, "condition": condition, "block": block, "case": case, "slowdown": slowdown}
+        key = {"device": device.key, "condition": condition, "block": block, "case": case, "slowdown": slowdown}
         lines.append({**key, "attempts": [to_plain(each) for each in attempts]})
 
     is_planted = block % PLANTED_EVERY == 0 and block > alarm_rules.REPEATS  # or there is nothing to judge it by
     slowdowns = SLOWDOWNS if is_planted else SLOWDOWNS[:1]
     guards = GUARDS.replace("{slowdowns}", repr(slowdowns))
-    work_on(guards, cpu_device(), measure, [SAMPLE_PROJECT, Path(__file__).parent])
+    work_on(guards, device, measure, [SAMPLE_PROJECT, Path(__file__).parent])
     with gzip.open(MEASURED, "at", encoding="utf-8") as file:
         file.write("".join(json.dumps(line) + "\n" for line in lines))
 

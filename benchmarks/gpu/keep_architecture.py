@@ -22,7 +22,8 @@ from typing import NamedTuple
 GROUP = struct.Struct("<IHHQ")
 GROUP_START = struct.pack("<IHH", 0xBA55ED50, 1, GROUP.size)
 ENTRY = struct.Struct("<HHIQ12xI")
-PTX, CODE = 1, 2
+CODE = 2
+"""The kind of an entry that is machine code; the others are PTX and the like."""
 
 
 class Entry(NamedTuple):

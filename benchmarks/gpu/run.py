@@ -79,18 +79,21 @@ def build(kind, size, policy, jit):
     model.compile(optimizer, loss="sparse_categorical_crossentropy", jit_compile="auto" if jit else False)
     return model, channels
 
+def endless(batch_size, image_size, channels):
+    import tensorflow as tf
+
+    images = tf.random.stateless_uniform((batch_size, *image_size, channels), (0, 1))
+    labels = tf.random.stateless_uniform((batch_size,), (0, 2), 0, 10, tf.int32)
+    return tf.data.Dataset.from_tensors((images, labels)).repeat()
+
 @pytest.mark.parametrize("slowdown", [0.0, {slowdown}])
 @pytest.mark.parametrize("jit", [True, False])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 @pytest.mark.parametrize("kind", {kinds})
 @pytest.mark.batchguard(1, {sizes})
 def test_model(batchguard, kind, policy, jit, slowdown):
-    import tensorflow as tf
-
     model, channels = build(kind, batchguard.image_size, policy, jit)
-    images = tf.random.stateless_uniform((batchguard.batch_size, *batchguard.image_size, channels), (0, 1))
-    labels = tf.random.stateless_uniform((batchguard.batch_size,), (0, 2), 0, 10, tf.int32)
-    data = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    data = endless(batchguard.batch_size, batchguard.image_size, channels)
     if slowdown:
         predict_more(model, round(slowdown / {forward_share} * batchguard.batch_size))
     batchguard.train(model, data)
@@ -110,14 +113,11 @@ def predict_more(model, images):
 BARE_FIT = """
 import sys, time
 sys.path[:0] = {module_path}
-import keras, tensorflow as tf
-from test_guards import build
+from test_guards import build, endless
 
 kind, size, batch, jit = {bare}
 model, channels = build(kind, (size, size), "float32", jit)
-images = tf.random.stateless_uniform((batch, size, size, channels), (0, 1))
-labels = tf.random.stateless_uniform((batch,), (0, 2), 0, 10, tf.int32)
-data = tf.data.Dataset.from_tensors((images, labels)).repeat()
+data = endless(batch, (size, size), channels)
 model.fit(data, steps_per_epoch=50, verbose=0)
 begin = time.perf_counter()
 model.fit(data, steps_per_epoch=50, verbose=0)
@@ -131,7 +131,7 @@ STEP_PEAKS = """
 import sys
 sys.path[:0] = {module_path}
 import keras, tensorflow as tf
-from test_guards import build
+from test_guards import build, endless
 
 kind, size, batch, jit, device = {asked}
 peaks = []
@@ -143,9 +143,7 @@ class Peaks(keras.callbacks.Callback):
         tf.config.experimental.reset_memory_stats(device)
 
 model, channels = build(kind, (size, size), "float32", jit)
-images = tf.random.stateless_uniform((batch, size, size, channels), (0, 1))
-labels = tf.random.stateless_uniform((batch,), (0, 2), 0, 10, tf.int32)
-data = tf.data.Dataset.from_tensors((images, labels)).repeat()
+data = endless(batch, (size, size), channels)
 model.fit(data, steps_per_epoch=6, verbose=0, callbacks=[Peaks()])
 print(*peaks)
 """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_batchguard.measure.nvml import opened_nvml
-from tests.integration.project import git_commit, text_of
+from tests.integration.project import text_of
+from tests.repositories import commit_all
 
 GIB = 2**30
 TOLERANCE = 256 * 2**20
@@ -122,10 +123,9 @@ def test_case_fits_and_is_measured_in_full(run, name):
 
 @pytest.mark.parametrize(("step", "counts"), [(0, False), (1, True)])
 def test_what_the_first_step_alone_takes_is_none_of_the_peak(run, step, counts):
-    name = next(case["node_id"] for case in run.figures["cases"] if f"more[{step}-" in case["node_id"])
-    peak = run.figures_of(name)["measurement"]["memory"]["peak_bytes"]
+    measured = run.figures_of(f"test_step_takes_more[{step}-b32-64x64]")["measurement"]
 
-    assert (peak > GIB) is counts
+    assert (measured["memory"]["peak_bytes"] > GIB) is counts
 
 
 def test_full_card_is_told(run):
@@ -184,7 +184,7 @@ def test_process_of_pytest_itself_holds_nothing_of_the_card(gpu, new_project):
 
 def test_head_and_base_take_turns_on_one_card(gpu, new_project):
     project = new_project(test_it=GUARDS)
-    git_commit(project)
+    commit_all(project.folder)
 
     run = project.run("--batchguard", "--batchguard-against=HEAD", "-k", "test_small", on_gpu=True)
 

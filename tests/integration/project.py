@@ -171,22 +171,6 @@ class Project:
         self.baselines_path.write_text(yaml.safe_dump(plain))
 
 
-def git(project: Project, *arguments: str) -> str:
-    """Run git in a project's folder and return what it says."""
-    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=project.folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def git_commit(project: Project) -> None:
-    """Make a project a repository with one commit."""
-    git(project, "init", "--quiet", "--initial-branch=main")
-    git(project, "add", ".")
-    git(project, "commit", "--quiet", "-m", "base")
-
-
 def text_of(lines: list[str]) -> str:
     """Return lines as one text, wrapped or not."""
     return " ".join(" ".join(lines).split())

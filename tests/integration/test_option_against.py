@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from tests.integration.project import INTERRUPTIBLE, environment, git, git_commit, text_of
+from tests.integration.project import INTERRUPTIBLE, environment, text_of
+from tests.repositories import commit_all, git
 
 HEAD = """
 import keras
@@ -94,7 +95,7 @@ def test_it(batchguard, room):
 def project(new_project):
     """A tree that differs from its last commit."""
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
-    git_commit(project)
+    commit_all(project.folder)
     project.write({"test_it.py": HEAD, "widths.py": "UNITS = 800\n"})
     return project
 
@@ -137,17 +138,19 @@ def test_case_on_one_side_only_is_listed(run):
 
 
 def test_header_names_the_base(run, project):
-    run.stdout.fnmatch_lines([f"batchguard: against HEAD ({git(project, 'rev-parse', '--short', 'HEAD')}), trained*"])
+    run.stdout.fnmatch_lines(
+        [f"batchguard: against HEAD ({git(project.folder, 'rev-parse', '--short', 'HEAD')}), trained*"]
+    )
 
 
 def test_tree_is_left_as_it_was_and_the_worktree_is_gone(run, project):
     assert (project.folder / "widths.py").read_text() == "UNITS = 800\n"
-    assert len(git(project, "worktree", "list").splitlines()) == 1
+    assert len(git(project.folder, "worktree", "list").splitlines()) == 1
 
 
 def test_base_that_does_not_run_is_no_regression(new_project):
     project = new_project(test_it="import no_such_package\n" + BASE)
-    git_commit(project)
+    commit_all(project.folder)
     project.write({"test_it.py": HEAD, "widths.py": "UNITS = 50\n"})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged")
@@ -159,7 +162,7 @@ def test_base_that_does_not_run_is_no_regression(new_project):
 
 def test_base_whose_conftest_cannot_be_loaded_is_broken(new_project):
     project = new_project(test_it=BASE, conftest="import no_such_package\n", widths="UNITS = 50\n")
-    git_commit(project)
+    commit_all(project.folder)
     project.write({"conftest.py": "", "test_it.py": HEAD})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged")
@@ -171,7 +174,7 @@ def test_base_whose_conftest_cannot_be_loaded_is_broken(new_project):
 
 def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
-    git_commit(project)
+    commit_all(project.folder)
     project.write({"test_that_is_new.py": HEAD})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py", "test_that_is_new.py", "-k", "test_unchanged")
@@ -183,7 +186,7 @@ def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project
 
 def test_test_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
-    git_commit(project)
+    commit_all(project.folder)
     project.write({"test_it.py": HEAD})
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_unchanged", "test_it.py::test_new")
@@ -198,7 +201,7 @@ def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
     """As an editable installation does it: a name that leads into the tree under test wherever it is imported from."""
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
     project.write({"conftest.py": EDITABLE.format(file=str(project.folder / "widths.py"))})
-    git_commit(project)
+    commit_all(project.folder)
 
     run = project.run("--batchguard-against", "HEAD", "test_it.py::test_wider")
 
@@ -210,7 +213,7 @@ def test_code_of_the_head_in_the_base_is_no_comparison(new_project):
 def test_base_with_no_room_beside_the_head_is_measured_before_it(new_project, tmp_path):
     """There is room for one of them, and a process that ends makes room again."""
     project = new_project(test_it=CROWDED.format(room=str(tmp_path / "room")))
-    git_commit(project)
+    commit_all(project.folder)
 
     run = project.run("--batchguard-against", "HEAD")
 
@@ -230,7 +233,7 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, 
     fifo = tmp_path / "training"
     os.mkfifo(fifo)
     project = new_project(test_it=WAITING.format(fifo=str(fifo)))
-    git_commit(project)
+    commit_all(project.folder)
     command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
     with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
         fifo.read_text()  # until the base trains
@@ -241,8 +244,8 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, 
             run.kill()
 
     assert run.returncode == code, output
-    assert len(git(project, "worktree", "list").splitlines()) == 1
-    assert git(project, "worktree", "prune", "--dry-run", "--verbose") == ""
+    assert len(git(project.folder, "worktree", "list").splitlines()) == 1
+    assert git(project.folder, "worktree", "prune", "--dry-run", "--verbose") == ""
 
 
 @pytest.mark.parametrize(
@@ -258,4 +261,4 @@ def test_comparison_that_cannot_be_made_is_refused_before_anything_is_trained(pr
 
     assert run.exit_code == pytest.ExitCode.USAGE_ERROR
     assert words in text_of(run.stderr.lines)
-    assert len(git(project, "worktree", "list").splitlines()) == 1
+    assert len(git(project.folder, "worktree", "list").splitlines()) == 1

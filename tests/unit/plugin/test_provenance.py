@@ -1,10 +1,10 @@
 import datetime as dt
-import subprocess
 
 import pytest
 
 from pytest_batchguard.core.model import Provenance
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
+from tests.repositories import git
 from tests.unit.samples import CPU
 
 
@@ -16,12 +16,8 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("one")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "file")
-    git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "first")
+    git(tmp_path, "commit", "--quiet", "-m", "first")
     return tmp_path
-
-
-def git(folder, *arguments):
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def commit_in(folder):

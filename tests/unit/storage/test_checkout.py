@@ -1,20 +1,12 @@
 """Another commit beside the project: checked out, mapped and removed; the project's own tree is never touched."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from pytest_batchguard.errors import ConfigurationError
 from pytest_batchguard.storage.checkout import check_out
-
-IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-
-
-def git(folder, *arguments):
-    command = ["git", *IDENTITY, *arguments]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+from tests.repositories import git
 
 
 @pytest.fixture
