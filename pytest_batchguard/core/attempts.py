@@ -7,16 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from pytest_batchguard.core.figures import MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.figures import LossFigures, MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Baseline, Check, Judgement, Limits, Measurement, Verdict
 from pytest_batchguard.core.noise import MOST_ATTEMPTS, middle, of_usual_state, tolerated, usual_of
-from pytest_batchguard.core.quantities import NOISY_QUANTITIES
+from pytest_batchguard.core.quantities import LOSS_DECREASES, NOISY_QUANTITIES
+from pytest_batchguard.core.units import round_significant
 
 FEWEST_TO_FAIL = 3
 """Attempts behind a breach of what varies, unless two put a pace beyond its limit for certain."""
 
-_ALARMS = {Verdict.REGRESSED, Verdict.INCONCLUSIVE}
+_ALARMS = {Verdict.UNHEALTHY, Verdict.REGRESSED, Verdict.INCONCLUSIVE}
 _FINE = {Verdict.PASSED, Verdict.NO_BASELINE}
 _FEWEST_IF_CERTAIN = 2
 _SUSPICIOUS = 0.5
@@ -75,7 +76,7 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
 
     Not only a breach is measured again, but also a pace that has used up half of what is tolerated, or is known too
     poorly. It takes `FEWEST_TO_FAIL` attempts, judged together, to call a case regressed, two where the whole interval
-    of its pace lies beyond the limit. The loss of a seeded run does not change by trying.
+    of its pace lies beyond the limit. A loss decrease that is the same in every process does not change by trying.
     """
     if _stands(attempts) or len(attempts) == MOST_ATTEMPTS:
         return False
@@ -103,9 +104,10 @@ def taken_together(measurements: Sequence[Measurement], usual_handoff: float | N
     """Return the place of the measurement that is nearest to the middle pace, and that one with the figures of all.
 
     The peak is the smallest: the order of operations differs from process to process, and what the allocator wastes on
-    the way is added to what the training needs. Images per second are the median, the pace is the middle of all; its
-    interval reaches as far as theirs on average, divided by the square root of their number, since they are
-    independent. Where the machine woke threads slowly beside some of them, these do not count for the pace.
+    the way is added to what the training needs. Images per second are the median, the loss is the one with the median
+    decrease, the pace is the middle of all; its interval reaches as far as theirs on average, divided by the square
+    root of their number, since they are independent. Where the machine woke threads slowly beside some of them, these
+    do not count for the pace.
 
     Args:
         measurements: At least one.
@@ -128,12 +130,28 @@ def taken_together(measurements: Sequence[Measurement], usual_handoff: float | N
         throughput=replace(_throughput_together(nearest.throughput, pace, figures), images_per_second=rate)
         if nearest.throughput
         else None,
+        loss=median_loss(each.loss for each in measurements),
     )
 
 
-def is_noisy_alarm(judgement: Judgement) -> bool:
-    """Return whether another process may say otherwise: nothing but figures that vary is breached."""
-    noisy = all(check.quantity in NOISY_QUANTITIES for check in judgement.breaches)
+def median_loss(losses: Iterable[LossFigures | None]) -> LossFigures | None:
+    """Return the one with the median decrease, of an even number the lower one; `None` where there are none."""
+    known = sorted((each for each in losses if each is not None), key=lambda each: each.decrease)
+    return known[(len(known) - 1) // 2] if known else None
+
+
+def is_noisy_alarm(
+    judgement: Judgement, losses: Sequence[LossFigures | None], accepted: LossFigures | None = None
+) -> bool:
+    """Return whether another process may say otherwise: nothing but figures that vary is breached.
+
+    Args:
+        judgement: Over the last process.
+        losses: Of all processes so far. Where their decreases are alike, one more will not differ.
+        accepted: The baseline's, which may know that they never do.
+    """
+    varying = NOISY_QUANTITIES - LOSS_DECREASES if _learn_alike(losses, accepted) else NOISY_QUANTITIES
+    noisy = all(check.quantity in varying for check in judgement.breaches)
     return judgement.verdict in _ALARMS and noisy
 
 
@@ -158,12 +176,20 @@ def _smallest_peak(figures: Iterable[MemoryFigures | None]) -> int:
 
 
 def _accepted_together(attempts: Sequence[Attempted], place: int) -> Baseline | None:
-    """Return the baseline at `place` with the smallest peak of all: a base measured with every attempt varies too."""
+    """Return the baseline at `place` with the smallest peak and the median loss decrease of all.
+
+    A base that is measured with every attempt varies as the head does.
+    """
     accepted = attempts[place].baseline
-    if accepted is None or accepted.memory is None:
-        return accepted
-    peak = _smallest_peak(each.baseline.memory for each in attempts if each.baseline is not None)
-    return replace(accepted, memory=replace(accepted.memory, peak_bytes=peak))
+    if accepted is None:
+        return None
+    every = [each.baseline for each in attempts if each.baseline is not None]
+    peak = _smallest_peak(each.memory for each in every)
+    return replace(
+        accepted,
+        memory=replace(accepted.memory, peak_bytes=peak) if accepted.memory else None,
+        loss=median_loss(each.loss for each in every) if accepted.loss else None,
+    )
 
 
 def _throughput_together(
@@ -186,14 +212,24 @@ def _throughput_together(
 
 def _stands(attempts: Sequence[Attempted]) -> bool:
     """Return whether the last attempt says what does not change by trying."""
-    return not (is_noisy_alarm(attempts[-1].judgement) or attempts[-1].judgement.verdict in _FINE)
+    last = attempts[-1]
+    losses = [attempt.measurement.loss for attempt in attempts]
+    accepted = last.baseline.loss if last.baseline is not None else None
+    return not (is_noisy_alarm(last.judgement, losses, accepted) or last.judgement.verdict in _FINE)
+
+
+def _learn_alike(losses: Sequence[LossFigures | None], accepted: LossFigures | None) -> bool:
+    if accepted is not None and accepted.spread == 0:
+        return True
+    decreases = {round_significant(each.decrease) for each in losses if each is not None}
+    return len(losses) > 1 and len(decreases) == 1
 
 
 def _is_open(check: Check, attempts: int) -> bool:
     """Return whether a figure of all attempts together may still become another verdict."""
     if check.quantity not in NOISY_QUANTITIES:
         return False
-    if check.verdict is Verdict.REGRESSED:
+    if check.verdict.fails:
         is_certain = check.interval is not None and check.interval[0] > check.limit
         return attempts < (_FEWEST_IF_CERTAIN if is_certain else FEWEST_TO_FAIL)
     if check.quantity != "pace" or check.baseline is None or check.allowance is None:

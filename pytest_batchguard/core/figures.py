@@ -104,12 +104,14 @@ class LossFigures:
         last: Mean over the last quarter.
         decrease: (first − last) ÷ |first|.
         curve: The loss of every step.
+        spread: Largest − smallest decrease over the repeats, of a baseline; zero where every process learns alike.
     """
 
     first: float
     last: float
     decrease: float
     curve: tuple[float, ...]
+    spread: float | None = None
 
 
 INPUT_BOUND = 0.2

@@ -10,10 +10,19 @@ import math
 from collections.abc import Iterator
 
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
-from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.figures import INPUT_BOUND, LossFigures, MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
-from pytest_batchguard.core.noise import handoff_ratio, hands_over_slowly, interval, tolerated
+from pytest_batchguard.core.noise import (
+    MARGIN,
+    clearly_falls,
+    handoff_ratio,
+    hands_over_slowly,
+    interval,
+    loss_reach,
+    tolerated,
+)
 from pytest_batchguard.core.quantities import QUANTITIES
+from pytest_batchguard.core.statistics import scatter
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds, round_significant
 
 _WORST_FIRST = (
@@ -41,7 +50,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
     """
     if measurement.failure is not None:
         return _judge_failure(measurement.failure, measurement.notes, limits)
-    checks = (*_absolute_checks(measurement, limits), *_baseline_checks(measurement, baseline, limits))
+    checks = (*_absolute_checks(measurement, baseline, limits), *_baseline_checks(measurement, baseline, limits))
     verdicts = {check.verdict for check in checks} | {Verdict.PASSED if baseline else Verdict.NO_BASELINE}
     verdict = next(verdict for verdict in _WORST_FIRST if verdict in verdicts)
     return Judgement(
@@ -60,26 +69,52 @@ def _judge_failure(failure: Failure, notes: tuple[str, ...], limits: Limits) -> 
     return Judgement(Verdict.DOES_NOT_FIT, reason=failure.message + budget, notes=notes)
 
 
-def _absolute_checks(measurement: Measurement, limits: Limits) -> Iterator[Check]:
+def _absolute_checks(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[Check]:
     memory, throughput, loss = measurement.memory, measurement.throughput, measurement.loss
     if memory and limits.memory_budget is not None:
         yield _at_most("budget", memory.peak_bytes, limits.memory_budget, Verdict.DOES_NOT_FIT)
     if loss:
-        finite = sum(map(math.isfinite, loss.curve))
-        yield _at_least("finite_loss", finite, len(loss.curve), Verdict.UNHEALTHY)
-        if finite == len(loss.curve):
-            learns = loss.decrease > 0 or limits.min_loss_decrease < 0
-            check = _at_least("min_loss_decrease", loss.decrease, limits.min_loss_decrease, Verdict.UNHEALTHY)
-            yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
-            # A loss that exploded at once falls ever after; it is held against the untrained model's too.
-            untrained = loss.curve[0]
-            rise = max(1.0, -limits.min_loss_decrease) * abs(untrained)
-            yield _at_most("diverged_loss", loss.last, untrained + rise, Verdict.UNHEALTHY)
-            yield _at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * abs(untrained), Verdict.UNHEALTHY)
+        yield from _loss_checks(loss, baseline.loss if baseline else None, limits)
     if memory and limits.max_memory is not None:
         yield _at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
     if throughput and limits.min_throughput is not None:
         yield _at_least("min_throughput", throughput.images_per_second, limits.min_throughput, Verdict.REGRESSED)
+
+
+def _loss_checks(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> Iterator[Check]:
+    finite = sum(map(math.isfinite, loss.curve))
+    yield _at_least("finite_loss", finite, len(loss.curve), Verdict.UNHEALTHY)
+    if finite < len(loss.curve):
+        return
+    least = _least_decrease(loss, accepted, limits)
+    learns = loss.decrease > 0 or least < 0
+    check = _at_least("min_loss_decrease", loss.decrease, least, Verdict.UNHEALTHY)
+    yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
+    # A loss that exploded at once falls ever after; it is held against the untrained model's too, which is one batch's.
+    untrained = abs(loss.curve[0])
+    rise = max(1.0, -limits.min_loss_decrease) * untrained + MARGIN * scatter(loss.curve[1:])
+    yield _at_most("diverged_loss", loss.last, loss.curve[0] + rise, Verdict.UNHEALTHY)
+    if untrained:
+        yield _at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * untrained, Verdict.UNHEALTHY)
+
+
+def _least_decrease(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> float:
+    """Return by how much a loss must fall: at all, unless more is asked for, or less than its own noise would hide it.
+
+    Where the baseline's fell beyond doubt it must fall at all, noise or not.
+    """
+    is_told = accepted is not None and clearly_falls(accepted)
+    return limits.min_loss_decrease if limits.min_loss_decrease or is_told else -loss_reach(loss) or 0.0
+
+
+def _tolerated_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> float:
+    """Return by how much less than the baseline's a loss may fall.
+
+    That is the tolerance, or how far the baseline's own processes were apart, or, where that one's loss did not fall
+    beyond doubt, the noise of both.
+    """
+    doubt = 0.0 if clearly_falls(accepted) else math.hypot(loss_reach(loss), loss_reach(accepted))
+    return max(abs(round_significant(accepted.decrease)) * limits.loss_tolerance, accepted.spread or 0.0, doubt)
 
 
 def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[Check]:
@@ -95,12 +130,13 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:
         yield _pace_check(measured, accepted, limits)
-    if measurement.loss and baseline.loss and math.isfinite(measurement.loss.decrease):
+    if measurement.loss and baseline.loss and all(map(math.isfinite, measurement.loss.curve)):
         decrease = round_significant(baseline.loss.decrease)
-        limit = decrease - abs(decrease) * limits.loss_tolerance
+        allowed = _tolerated_decrease(measurement.loss, baseline.loss, limits)
         measured_decrease = round_significant(measurement.loss.decrease)  # as a stored baseline's is
-        check = _at_least("loss_decrease", measured_decrease, limit, Verdict.REGRESSED)
-        yield Check(check.quantity, check.measured, limit, check.verdict, decrease, limits.loss_tolerance)
+        check = _at_least("loss_decrease", measured_decrease, decrease - allowed, Verdict.REGRESSED)
+        allowance = allowed / abs(decrease) if decrease else 0.0
+        yield Check(check.quantity, check.measured, check.limit, check.verdict, decrease, allowance)
 
 
 def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits) -> Check:
@@ -220,6 +256,12 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
         yield f"{_others(memory.other_processes, 'is', 'are')} on the device{held}"
     if measurement.retraces:
         yield f"the training function was traced again {measurement.retraces} times in steady state"
+    loss = measurement.loss
+    if loss and _leaves_learning_open(loss, baseline.loss if baseline else None, limits):
+        yield (
+            f"the loss decrease of {format_percent(loss.decrease)} is less than its noise from batch to batch, "
+            f"±{format_percent(loss_reach(loss))}: whether it learns was not told; raise `steps`"
+        )
     throughput, breakdown = measurement.throughput, measurement.breakdown
     if throughput and not throughput.settled:
         yield "the warm-up had not settled when measuring began; raise `warmup`"
@@ -234,6 +276,13 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
             f"throughput was not compared: the baseline counts in yardstick {accepted.yardstick}, "
             f"this version in {throughput.yardstick}; record it again with --batchguard-update"
         )
+
+
+def _leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> bool:
+    """Return whether a loss neither falls nor rises by more than its noise, and nothing else tells."""
+    if limits.min_loss_decrease or not all(map(math.isfinite, loss.curve)):
+        return False
+    return abs(loss.decrease) < -_least_decrease(loss, accepted, limits)
 
 
 def _improvements(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[str]:

@@ -1,7 +1,10 @@
-"""How well a pace is known: two processes that run the same program differ, and what one of them says proves little.
+"""How well a pace or a loss is known.
 
-Paces are compared by their logarithms, since noise is a share of a pace. All paces of a case tell of its noise, those
-that its baseline was made of and those that are judged, together with what is usual: few of them say little.
+Two processes that run the same program differ in pace, and what one of them says proves little. Paces are compared by
+their logarithms, since noise is a share of a pace. All paces of a case tell of its noise, those that its baseline was
+made of and those that are judged, together with what is usual: few of them say little.
+
+A loss differs from batch to batch. Over a few steps of few images that may be more than what is learned.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, median
 
-from pytest_batchguard.core.figures import ThroughputFigures
+from pytest_batchguard.core.figures import LossFigures, ThroughputFigures
+from pytest_batchguard.core.statistics import quarters_error
 
 MOST_ATTEMPTS = 5
 """Fresh measurements of one case before a verdict falls."""
@@ -23,7 +27,7 @@ USUAL_NOISE_WEIGHT = 2
 """How many paces' worth of evidence that is. Source: Smyth (2004), doi:10.2202/1544-6115.1027, section 3."""
 
 MARGIN = 2.33
-"""Standard errors from a pace to either end of its interval: 1 % of all lie further to that side."""
+"""Standard errors from a figure to either end of its interval: 1 % of all lie further to that side."""
 
 SLOW_HANDOFF = 0.1
 """By how much longer waking another thread may take: from there on the machine is in another state."""
@@ -103,6 +107,16 @@ def counted_in(measured: ThroughputFigures, base: ThroughputFigures) -> Throughp
     pace = measured.pace / base.pace
     reach = math.exp(_WINDOWS_MARGIN * math.hypot(_within(measured), _within(base)))
     return replace(measured, pace=pace, pace_low=pace / reach, pace_high=pace * reach)
+
+
+def loss_reach(loss: LossFigures) -> float:
+    """Return how far a loss decrease may be from what it would be with other batches, as its own curve tells it."""
+    return MARGIN * quarters_error(loss.curve) / abs(loss.first) if loss.first else 0.0
+
+
+def clearly_falls(loss: LossFigures) -> bool:
+    """Return whether a loss falls by more than other batches could make of it."""
+    return loss.decrease > loss_reach(loss)
 
 
 def _noise(groups: Sequence[Sequence[float]]) -> float:

@@ -10,6 +10,8 @@ from statistics import fmean, median
 
 _RESAMPLES = 1000
 _UNSETTLED = 1.25
+_NORMAL_QUARTILE = 0.6745
+"""Of the absolute values of a normal variable of unit variance, half lie below."""
 
 
 def relative_spread(values: Sequence[float]) -> float:
@@ -52,5 +54,29 @@ def has_settled(paces: Sequence[float]) -> bool:
 
 def quarter_means(values: Sequence[float]) -> tuple[float, float]:
     """Return the means of the first and of the last quarter, each of at least one value."""
-    quarter = max(1, len(values) // 4)
+    quarter = _quarter(values)
     return fmean(values[:quarter]), fmean(values[-quarter:])
+
+
+def scatter(values: Sequence[float]) -> float:
+    """Return the standard deviation of values around their trend; zero of fewer than three.
+
+    It is taken from how far each value lies from the line between its neighbours, and by the median of these, so that
+    neither a steady fall nor a single jump counts.
+
+    Source: Gasser, Sroka and Jennen-Steinmetz (1986), doi:10.1093/biomet/73.3.625, of which the median is the robust
+    form.
+    """
+    bends = [
+        abs(before - 2 * value + after) for before, value, after in zip(values, values[1:], values[2:], strict=False)
+    ]
+    return median(bends) / (_NORMAL_QUARTILE * math.sqrt(6)) if bends else 0.0
+
+
+def quarters_error(values: Sequence[float]) -> float:
+    """Return the standard error of the difference between the means of the first and the last quarter."""
+    return scatter(values) * math.sqrt(2 / _quarter(values))
+
+
+def _quarter(values: Sequence[float]) -> int:
+    return max(1, len(values) // 4)

@@ -61,6 +61,7 @@ def run_case(assignment: Assignment, link: Any) -> None:
     from pytest_batchguard.training import runtime
 
     runtime.configure(assignment.plan)
+    runtime.seed_everything(assignment.plan.seed)  # for what is drawn before the fixture is set up, which seeds again
     parent = Parent(link.send, link.ask if assignment.has_yardstick_beside else None)
     try:
         code = pytest.main(list(assignment.arguments), plugins=[ChildPlugin(assignment, parent)])

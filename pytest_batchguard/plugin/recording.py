@@ -59,10 +59,11 @@ class Recording:
             baseline=self.baseline,
             output=attempt.output,
         )
-        if judgement.verdict is not Verdict.NO_BASELINE and not is_noisy_alarm(judgement):
+        self._measurements.append(attempt.measurement)
+        losses = [measurement.loss for measurement in self._measurements]
+        if judgement.verdict is not Verdict.NO_BASELINE and not is_noisy_alarm(judgement, losses):
             self.guarded = Guarded(attempt, result)
             return
-        self._measurements.append(attempt.measurement)
         if len(self._measurements) == self.repeat_count:
             self.guarded = Guarded(attempt, self._accepted(result))
 

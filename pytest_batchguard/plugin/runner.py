@@ -266,11 +266,14 @@ def _forks(config: pytest.Config) -> bool:
 
 
 def _server_environment(kind: Pass, device: Device) -> dict[str, str]:
+    # A set of texts has one order then, as a seeded run needs it.
+    seeded = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0")}
     if not device.is_gpu:
         # Hidden from Keras too, which compiles with XLA wherever there is a card.
-        return {"CUDA_VISIBLE_DEVICES": "-1"} | (MEMORY_PASS_SERVER_ENVIRONMENT if kind is Pass.MEMORY else {})
+        hidden = {"CUDA_VISIBLE_DEVICES": "-1"}
+        return seeded | hidden | (MEMORY_PASS_SERVER_ENVIRONMENT if kind is Pass.MEMORY else {})
     # Makes CUDA count the cards as NVML does.
-    return {"CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
+    return seeded | {"CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
 
 
 def _failed(plan: Plan, failure: Failure) -> Measurement:

@@ -1,6 +1,7 @@
 """Several attempts at one case, each from a fresh process, and what they come to together."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -15,8 +16,8 @@ from tests.unit.samples import MIB, baseline, measurement, memory, throughput
 EVEN = baseline(throughput=throughput(2.0, runs=(2.0, 1.98, 2.02, 2.01, 1.99)))
 """Of five processes that agree; at a tolerance of 10 % the limit is 2.2, half of it 2.1."""
 
-FORGETFUL = measurement(loss=LossFigures(4.0, 3.9, 0.025, (4.0, 3.9)))
-"""Learns less than the baseline allows, which does not change by trying."""
+ALIKE = replace(EVEN, loss=LossFigures(4.0, 1.0, 0.75, (4.0, 1.0), spread=0.0))
+"""Knows that the loss is the same in every process."""
 
 
 def paced(pace, low=None, high=None, **parts):
@@ -25,6 +26,14 @@ def paced(pace, low=None, high=None, **parts):
 
 def heavy(pace=2.0):
     return paced(pace, memory=memory(200 * MIB))
+
+
+def learning(decrease, **parts):
+    return measurement(loss=LossFigures(4.0, 4.0 * (1 - decrease), decrease, (4.0, 4.0 * (1 - decrease))), **parts)
+
+
+FORGETFUL = learning(0.025)
+"""Learns less than the baselines allow."""
 
 
 def attempted(measurements, accepted=EVEN, **limits):
@@ -72,13 +81,13 @@ def test_case_that_passes_at_once_is_that():
     assert verdict(paced(2.0)) is Verdict.PASSED
 
 
-def test_breach_of_the_loss_is_not_measured_again():
-    assert verdict(FORGETFUL) is Verdict.REGRESSED
+def test_breach_of_a_loss_that_never_varies_is_not_measured_again():
+    assert verdict(FORGETFUL, accepted=ALIKE) is Verdict.REGRESSED
 
 
-def test_breach_of_loss_and_pace_is_not_measured_again():
+def test_breach_of_pace_and_a_loss_that_never_varies_is_not_measured_again():
     slow = throughput(3.0)
-    assert verdict(measurement(loss=FORGETFUL.loss, throughput=slow)) is Verdict.REGRESSED
+    assert verdict(measurement(loss=FORGETFUL.loss, throughput=slow), accepted=ALIKE) is Verdict.REGRESSED
 
 
 def test_case_without_baseline_is_not_measured_again():
@@ -196,7 +205,44 @@ def test_slow_attempt_and_a_heavy_one_want_a_third():
 
 
 def test_what_does_not_change_by_trying_stands_although_an_earlier_attempt_breached_another_limit():
-    assert conclusion(paced(3.0), FORGETFUL).measurement is FORGETFUL
+    assert conclusion(paced(3.0), FORGETFUL, accepted=ALIKE).measurement is FORGETFUL
+
+
+# The loss
+
+
+@pytest.mark.parametrize(("accepted", "expected"), [(EVEN, Verdict.REGRESSED), (None, Verdict.UNHEALTHY)])
+def test_loss_that_is_the_same_again_has_failed(accepted, expected):
+    worse = learning(0.025 if accepted else -1.0)
+    assert goes_on(worse, accepted=accepted)
+    assert verdict(worse, worse, accepted=accepted) is expected
+
+
+@pytest.mark.parametrize(
+    ("decreases", "accepted", "expected"),
+    [
+        ((0.4, 0.3, 0.7), EVEN, Verdict.REGRESSED),
+        ((0.4, 0.6, 0.7), EVEN, Verdict.PASSED),
+        ((-0.4, -0.2, 0.1), None, Verdict.UNHEALTHY),
+        ((-0.4, 0.1, 0.2), None, Verdict.NO_BASELINE),
+    ],
+)
+def test_loss_that_varies_is_judged_by_the_middle_of_three_attempts(decreases, accepted, expected):
+    varied = list(map(learning, decreases))
+    assert all(goes_on(*varied[:count], accepted=accepted) for count in (1, 2))
+    concluded = conclusion(*varied, accepted=accepted)
+    assert concluded.judgement.verdict is expected
+    assert concluded.measurement.loss.decrease == sorted(decreases)[1]
+
+
+def test_loss_is_held_against_the_middle_of_a_base_that_varies():
+    bases = [replace(EVEN, loss=learning(decrease).loss) for decrease in (0.9, 0.5, 0.6)]
+    heads = list(map(learning, (0.55, 0.4, 0.5)))
+    judged = [Attempted(head, base, judge(head, base, Limits())) for head, base in zip(heads, bases, strict=True)]
+    (loss,) = [
+        check for check in several.conclude(judged, Limits()).judgement.checks if check.quantity == "loss_decrease"
+    ]
+    assert (loss.measured, loss.baseline, loss.verdict) == (0.5, 0.6, Verdict.PASSED)
 
 
 # Taken together

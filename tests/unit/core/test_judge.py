@@ -140,9 +140,66 @@ def test_loss_that_ends_at_twice_the_untrained_models_is_healthy_if_it_falls():
 
 
 def test_loss_that_exploded_at_once_is_unhealthy_although_it_falls_ever_after():
-    judgement = judge(learning(0.5, last=4.01, curve=(2.0, 8.0, 4.01)), None, Limits())
+    judgement = judge(learning(0.5, last=4.01, curve=(2.0, 12.01, 8.01, 4.01)), None, Limits())
     assert judgement.verdict is Verdict.UNHEALTHY
     assert judgement.reason == "loss at the end 4.01, allowed is at most 4.00"
+
+
+def test_first_loss_that_is_small_by_chance_is_no_untrained_models():
+    by_chance = (0.01, 0.06, 0.02, 0.05, 0.01, 0.06, 0.03, 0.02)
+    judgement = judge(learning(0.5, last=0.03, curve=by_chance), None, Limits())
+    assert judgement.verdict is Verdict.NO_BASELINE
+
+
+def test_first_loss_of_zero_is_no_measure_of_an_explosion():
+    judgement = judge(learning(-0.1, curve=(0.0, 0.0, 0.0)), None, Limits(min_loss_decrease=-1))
+    assert "largest_loss" not in {check.quantity for check in judgement.checks}
+
+
+UNEVEN_CURVE = (2.3, 2.2, 2.4, 2.25, 2.35, 2.2, 2.4, 2.3)
+"""A decrease of less than 22 % may be by the batches that came (`loss_reach`)."""
+
+
+@pytest.mark.parametrize(
+    ("decrease", "verdict"),
+    [(0.05, Verdict.NO_BASELINE), (-0.05, Verdict.NO_BASELINE), (-0.3, Verdict.UNHEALTHY)],
+)
+def test_loss_is_unhealthy_only_if_it_rises_by_more_than_its_noise(decrease, verdict):
+    judgement = judge(learning(decrease, curve=UNEVEN_CURVE), None, Limits())
+    assert judgement.verdict is verdict
+    open_ = [note for note in judgement.notes if "whether it learns was not told; raise `steps`" in note]
+    assert len(open_) == (verdict is Verdict.NO_BASELINE)
+
+
+def test_loss_that_falls_beyond_its_noise_tells_that_it_learns():
+    assert judge(learning(0.3, curve=UNEVEN_CURVE), None, Limits()).notes == ()
+
+
+def test_least_decrease_that_was_asked_for_is_taken_at_its_word():
+    judgement = judge(learning(0.05, curve=UNEVEN_CURVE), None, Limits(min_loss_decrease=0.06))
+    assert (judgement.verdict, judgement.notes) == (Verdict.UNHEALTHY, ())
+
+
+def test_loss_that_stands_still_is_unhealthy_where_the_baselines_fell_beyond_doubt():
+    judgement = judge(
+        learning(-0.01, curve=UNEVEN_CURVE), baseline(loss=LossFigures(2.3, 1.1, 0.5, UNEVEN_CURVE)), Limits()
+    )
+    assert judgement.verdict is Verdict.UNHEALTHY
+    assert judgement.reason == "loss decrease -1 %, allowed is at least 0 %"
+
+
+@pytest.mark.parametrize(("decrease", "verdict"), [(-0.05, Verdict.PASSED), (-0.3, Verdict.UNHEALTHY)])
+def test_baseline_whose_own_fall_was_noise_is_no_measure_of_a_small_one(decrease, verdict):
+    doubtful = baseline(loss=LossFigures(2.3, 2.28, 0.01, UNEVEN_CURVE))
+    assert judge(learning(decrease, curve=UNEVEN_CURVE), doubtful, Limits()).verdict is verdict
+
+
+@pytest.mark.parametrize(("decrease", "verdict"), [(0.25, Verdict.PASSED), (0.24, Verdict.REGRESSED)])
+def test_loss_may_miss_as_much_as_the_processes_of_the_baseline_were_apart(decrease, verdict):
+    accepted = baseline(loss=LossFigures(2.0, 1.2, 0.4, (2.0, 1.2), spread=0.15))
+    judgement = judge(learning(decrease), accepted, Limits(loss_tolerance=0.3))
+    assert judgement.verdict is verdict
+    assert check(judgement, "loss_decrease").allowance == pytest.approx(0.375)
 
 
 def test_loss_below_zero_may_fall_further():

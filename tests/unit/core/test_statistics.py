@@ -1,9 +1,16 @@
 import random
-from statistics import median
+from statistics import fmean, median, pstdev
 
 import pytest
 
-from pytest_batchguard.core.statistics import has_settled, median_interval, quarter_means, relative_spread
+from pytest_batchguard.core.statistics import (
+    has_settled,
+    median_interval,
+    quarter_means,
+    quarters_error,
+    relative_spread,
+    scatter,
+)
 
 
 def test_spread_is_the_range_over_the_median():
@@ -101,3 +108,26 @@ def test_two_windows_show_no_trend():
 )
 def test_quarters_are_averaged_each_of_one_value_at_least(values, first, last):
     assert quarter_means(values) == (first, last)
+
+
+def test_scatter_is_the_standard_deviation_around_a_trend():
+    chance = random.Random(0)
+    values = [5 - 0.1 * step + chance.gauss(0, 0.3) for step in range(4000)]
+    assert scatter(values) == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize("values", [(), (1.0,), (1.0, 5.0), (4.0, 3.0, 2.0, 1.0), (1.0, 1.0, 1.0)])
+def test_steady_values_do_not_scatter(values):
+    assert scatter(values) == 0
+
+
+def test_single_jump_is_no_scatter():
+    assert scatter((1.0,) * 5 + (9.0,) * 5) == 0
+
+
+def test_error_of_the_quarters_is_that_of_two_means():
+    chance = random.Random(0)
+    runs = [[chance.gauss(2, 0.3) for _ in range(24)] for _ in range(2000)]
+    differences = [first - last for first, last in map(quarter_means, runs)]
+    usual = fmean(map(quarters_error, runs))
+    assert usual == pytest.approx(pstdev(differences), rel=0.1)

@@ -122,10 +122,10 @@ def test_alarm_stands_where_the_base_fails_when_it_is_measured_again():
     assert (result.judgement.verdict, len(result.attempts)) == (Verdict.REGRESSED, 1)
 
 
-def test_loss_is_not_measured_again():
-    processes = Processes(FORGETFUL)
+def test_loss_that_is_the_same_again_is_not_measured_once_more():
+    processes = Processes(FORGETFUL, FORGETFUL)
     result = guard(processes, baseline()).result
-    assert (result.judgement.verdict, processes.count) == (Verdict.REGRESSED, 1)
+    assert (result.judgement.verdict, processes.count) == (Verdict.REGRESSED, 2)
 
 
 def test_attempt_shown_is_the_one_nearest_to_the_verdict():
@@ -230,7 +230,7 @@ def test_values_that_disagree_are_not_recorded():
 @pytest.mark.parametrize(
     ("bad", "limits", "verdict"),
     [
-        (measurement(loss=loss((1.0, 2.0))), Limits(), Verdict.UNHEALTHY),
+        (measurement(loss=loss((1.0, math.nan))), Limits(), Verdict.UNHEALTHY),
         (measurement(failure=Failure(FailureKind.OOM, "no room")), Limits(), Verdict.DOES_NOT_FIT),
         (Attempt([report("failed")], FINE), Limits(), Verdict.BROKEN),
     ],
@@ -262,9 +262,23 @@ def test_test_that_skips_itself_is_not_recorded():
 
 
 def test_unhealthy_repeat_is_not_recorded_although_the_first_was_healthy():
-    processes = Processes(FINE, measurement(loss=loss((1.0, 2.0))), FINE)
+    processes = Processes(FINE, measurement(loss=loss((1.0, math.nan))), FINE)
     result = guard(processes, records=True).result
     assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.UNHEALTHY, None, 2)
+
+
+def test_loss_that_rises_in_the_same_way_again_is_not_measured_on():
+    rising = measurement(loss=loss((1.0, 2.0)))
+    processes = Processes(rising, rising, rising)
+    result = guard(processes, records=True).result
+    assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.UNHEALTHY, None, 2)
+
+
+def test_loss_that_rises_in_most_processes_is_not_recorded():
+    rising, more = measurement(loss=loss((1.0, 1.01))), measurement(loss=loss((1.0, 1.02)))
+    processes = Processes(rising, FINE, more)
+    result = guard(processes, records=True).result
+    assert (result.judgement.verdict, result.recorded, processes.count) == (Verdict.UNHEALTHY, None, 3)
 
 
 def test_recorded_case_may_be_measured_ahead_of_its_turn():
@@ -279,7 +293,7 @@ def test_recorded_case_may_be_measured_ahead_of_its_turn():
 
 def test_case_that_failed_ahead_of_its_turn_is_not_measured_on():
     guarding = CaseGuarding({}, Stamp(), lambda _: True, repeat_count=3)
-    processes = Processes(measurement(loss=loss((1.0, 2.0))), FINE, FINE)
+    processes = Processes(measurement(loss=loss((1.0, math.nan))), FINE, FINE)
     guarding.measure_ahead(ITEM, POLICY, processes)
     guarding.measure_ahead(ITEM, POLICY, processes)
     result = guarding.guard(ITEM, POLICY, processes).result
