@@ -20,6 +20,7 @@ _LABELS = {
     "trainable": "trainable parameters",
 }
 _NOT_A_CHANGE = {"date"}
+_COMPUTES = ("tensorflow", "keras", "driver", "cuda")
 _SHARE_IN_SLOWDOWN = 0.5
 
 
@@ -29,6 +30,13 @@ def explain_changes(baseline: Baseline, measurement: Measurement) -> tuple[str, 
         *_differences(baseline.model, measurement.model),
         *_differences(baseline.recorded_with, measurement.provenance),
     )
+
+
+def changes_of_the_yardstick(baseline: Baseline, measurement: Measurement) -> tuple[str, ...]:
+    """Return one phrase for each change that may alter the yardstick's own speed: it is a training like any other."""
+    then, now = baseline.recorded_with, measurement.provenance
+    computes = (Provenance(**{name: getattr(each, name) for name in _COMPUTES}) for each in (then, now))
+    return tuple(_differences(*computes))
 
 
 def explain_slowdown(baseline: Baseline, measurement: Measurement) -> str:

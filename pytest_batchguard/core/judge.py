@@ -6,24 +6,17 @@ that the project set, and is it as good as the baseline of this device. The verd
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from pytest_batchguard.core.explain import explain_changes, explain_slowdown
-from pytest_batchguard.core.figures import INPUT_BOUND, LossFigures, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.checks import against, at_least, at_most
+from pytest_batchguard.core.explain import changes_of_the_yardstick, explain_changes, explain_slowdown
+from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.learning import check_decrease, check_learning, is_finite, leaves_learning_open
 from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
-from pytest_batchguard.core.noise import (
-    MARGIN,
-    clearly_falls,
-    handoff_ratio,
-    hands_over_slowly,
-    interval,
-    loss_reach,
-    tolerated,
-)
+from pytest_batchguard.core.noise import handoff_ratio, hands_over_slowly, interval, loss_reach, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
-from pytest_batchguard.core.statistics import scatter
-from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds, round_significant
+from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
 
 _WORST_FIRST = (
     Verdict.BROKEN,
@@ -35,8 +28,6 @@ _WORST_FIRST = (
     Verdict.PASSED,
 )
 _DISTURBING = 0.05
-_EXPLODED = 1e5
-"""Growth of the loss from which on Keras's running mean, in float32, shows nothing of a loss like the first."""
 _TIGHT = 0.95
 
 
@@ -56,7 +47,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, limits: Limits) -
     return Judgement(
         verdict=verdict,
         checks=checks,
-        reason=_reason(verdict, checks, measurement, baseline),
+        reason=_reason(verdict, checks, measurement, baseline, limits),
         notes=(*_notes(measurement, baseline, limits), *_improvements(measurement, baseline, limits)),
         changes=explain_changes(baseline, measurement) if baseline else (),
     )
@@ -72,56 +63,20 @@ def _judge_failure(failure: Failure, notes: tuple[str, ...], limits: Limits) -> 
 def _absolute_checks(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[Check]:
     memory, throughput, loss = measurement.memory, measurement.throughput, measurement.loss
     if memory and limits.memory_budget is not None:
-        yield _at_most("budget", memory.peak_bytes, limits.memory_budget, Verdict.DOES_NOT_FIT)
+        yield at_most("budget", memory.peak_bytes, limits.memory_budget, Verdict.DOES_NOT_FIT)
     if loss:
-        yield from _loss_checks(loss, baseline.loss if baseline else None, limits)
+        yield from check_learning(loss, baseline.loss if baseline else None, limits)
     if memory and limits.max_memory is not None:
-        yield _at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
+        yield at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
     if throughput and limits.min_throughput is not None:
-        yield _at_least("min_throughput", throughput.images_per_second, limits.min_throughput, Verdict.REGRESSED)
-
-
-def _loss_checks(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> Iterator[Check]:
-    finite = sum(map(math.isfinite, loss.curve))
-    yield _at_least("finite_loss", finite, len(loss.curve), Verdict.UNHEALTHY)
-    if finite < len(loss.curve):
-        return
-    least = _least_decrease(loss, accepted, limits)
-    learns = loss.decrease > 0 or least < 0
-    check = _at_least("min_loss_decrease", loss.decrease, least, Verdict.UNHEALTHY)
-    yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
-    # A loss that exploded at once falls ever after; it is held against the untrained model's too, which is one batch's.
-    untrained = abs(loss.curve[0])
-    rise = max(1.0, -limits.min_loss_decrease) * untrained + MARGIN * scatter(loss.curve[1:])
-    yield _at_most("diverged_loss", loss.last, loss.curve[0] + rise, Verdict.UNHEALTHY)
-    if untrained:
-        yield _at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * untrained, Verdict.UNHEALTHY)
-
-
-def _least_decrease(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> float:
-    """Return by how much a loss must fall: at all, unless more is asked for, or less than its own noise would hide it.
-
-    Where the baseline's fell beyond doubt it must fall at all, noise or not.
-    """
-    is_told = accepted is not None and clearly_falls(accepted)
-    return limits.min_loss_decrease if limits.min_loss_decrease or is_told else -loss_reach(loss) or 0.0
-
-
-def _tolerated_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> float:
-    """Return by how much less than the baseline's a loss may fall.
-
-    That is the tolerance, or how far the baseline's own processes were apart, or, where that one's loss did not fall
-    beyond doubt, the noise of both.
-    """
-    doubt = 0.0 if clearly_falls(accepted) else math.hypot(loss_reach(loss), loss_reach(accepted))
-    return max(abs(round_significant(accepted.decrease)) * limits.loss_tolerance, accepted.spread or 0.0, doubt)
+        yield at_least("min_throughput", throughput.images_per_second, limits.min_throughput, Verdict.REGRESSED)
 
 
 def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[Check]:
     if baseline is None:
         return
     if measurement.memory and baseline.memory:
-        yield _against(
+        yield against(
             "peak_memory",
             measurement.memory.peak_bytes,
             baseline.memory.peak_bytes,
@@ -129,14 +84,11 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
         )
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:
-        yield _pace_check(measured, accepted, limits)
-    if measurement.loss and baseline.loss and all(map(math.isfinite, measurement.loss.curve)):
-        decrease = round_significant(baseline.loss.decrease)
-        allowed = _tolerated_decrease(measurement.loss, baseline.loss, limits)
-        measured_decrease = round_significant(measurement.loss.decrease)  # as a stored baseline's is
-        check = _at_least("loss_decrease", measured_decrease, decrease - allowed, Verdict.REGRESSED)
-        allowance = allowed / abs(decrease) if decrease else 0.0
-        yield Check(check.quantity, check.measured, check.limit, check.verdict, decrease, allowance)
+        check = _pace_check(measured, accepted, limits)
+        is_doubtful = check.verdict is Verdict.REGRESSED and _has_another_yardstick(measurement, baseline, limits)
+        yield replace(check, verdict=Verdict.INCONCLUSIVE) if is_doubtful else check
+    if measurement.loss and baseline.loss and is_finite(measurement.loss):
+        yield check_decrease(measurement.loss, baseline.loss, limits)
 
 
 def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits) -> Check:
@@ -146,7 +98,7 @@ def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits
     that explains it: a step takes longer in proportion at the most.
     """
     allowance = tolerated(limits.throughput_tolerance, accepted)
-    check = _against("pace", measured.pace, accepted.pace, allowance)
+    check = against("pace", measured.pace, accepted.pace, allowance)
     low, high = interval(measured, accepted)
     breaches = check.verdict is Verdict.REGRESSED
     is_known = low > accepted.pace if breaches else high < accepted.pace * (1 + 2 * allowance)
@@ -155,30 +107,32 @@ def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits
     return Check("pace", measured.pace, check.limit, verdict, accepted.pace, allowance, (low, high))
 
 
+def _has_another_yardstick(measurement: Measurement, baseline: Baseline, limits: Limits) -> bool:
+    """Return whether a slower pace may be an upgrade's faster yardstick: the images per second do not confirm it."""
+    measured, accepted = measurement.throughput, baseline.throughput
+    if measured is None or accepted is None or not changes_of_the_yardstick(baseline, measurement):
+        return False
+    slower = accepted.images_per_second / (1 + tolerated(limits.throughput_tolerance, accepted))
+    return measured.images_per_second > slower
+
+
 def _tolerated_memory(limits: Limits, accepted: MemoryFigures) -> float:
     """Return the effective tolerance: the asked one, or the baseline's own spread where that is larger."""
     return max(limits.memory_tolerance, accepted.spread or 0.0)
 
 
-def _at_most(quantity: str, measured: float, limit: float, breach: Verdict) -> Check:
-    return Check(quantity, measured, limit, Verdict.PASSED if measured <= limit else breach)
-
-
-def _at_least(quantity: str, measured: float, limit: float, breach: Verdict) -> Check:
-    return Check(quantity, measured, limit, Verdict.PASSED if measured >= limit else breach)
-
-
-def _against(quantity: str, measured: float, accepted: float, allowance: float) -> Check:
-    limit = accepted * (1 + allowance)
-    verdict = Verdict.PASSED if measured <= limit else Verdict.REGRESSED
-    return Check(quantity, measured, limit, verdict, accepted, allowance)
-
-
-def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measurement, baseline: Baseline | None) -> str:
+def _reason(
+    verdict: Verdict,
+    checks: tuple[Check, ...],
+    measurement: Measurement,
+    baseline: Baseline | None,
+    limits: Limits,
+) -> str:
     if verdict is Verdict.PASSED:
         return ""
     if verdict is Verdict.INCONCLUSIVE:
-        return _doubt(next(check for check in checks if check.verdict is verdict), measurement, baseline)
+        doubtful = next(check for check in checks if check.verdict is verdict)
+        return _doubt(doubtful, measurement, baseline, limits)
     if verdict is Verdict.NO_BASELINE:
         return "nothing was compared: this case has no baseline on this device"
     phrases = []
@@ -195,13 +149,19 @@ def _reason(verdict: Verdict, checks: tuple[Check, ...], measurement: Measuremen
     return "; ".join(filter(None, phrases))
 
 
-def _doubt(check: Check, measurement: Measurement, baseline: Baseline | None) -> str:
+def _doubt(check: Check, measurement: Measurement, baseline: Baseline | None, limits: Limits) -> str:
     """Return which pace is known too poorly, what was seen to disturb it, and what to do."""
     _, high = check.interval or (check.measured, check.measured)
     form = QUANTITIES["pace"].format
     state = _other_state(measurement.throughput, baseline.throughput if baseline else None)
     if check.measured > check.limit and state:
         return f"pace {form(check.measured)} is beyond its limit, {form(check.limit)}, but {state}; run it again"
+    if check.measured > check.limit and baseline and _has_another_yardstick(measurement, baseline, limits):
+        upgrades = ", ".join(changes_of_the_yardstick(baseline, measurement))
+        return (
+            f"pace {form(check.measured)} is beyond its limit, {form(check.limit)}, but the images per second are not, "
+            f"and the yardstick itself may have become faster ({upgrades}); record it again with --batchguard-update"
+        )
     reach = format_percent(high / check.measured - 1)
     known = f"pace {form(check.measured)} is known to ±{reach} only, the limit is {form(check.limit)}"
     disturbances = tuple(_disturbances(measurement))
@@ -257,7 +217,7 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
     if measurement.retraces:
         yield f"the training function was traced again {measurement.retraces} times in steady state"
     loss = measurement.loss
-    if loss and _leaves_learning_open(loss, baseline.loss if baseline else None, limits):
+    if loss and leaves_learning_open(loss, baseline.loss if baseline else None, limits):
         yield (
             f"the loss decrease of {format_percent(loss.decrease)} is less than its noise from batch to batch, "
             f"±{format_percent(loss_reach(loss))}: whether it learns was not told; raise `steps`"
@@ -276,13 +236,6 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
             f"throughput was not compared: the baseline counts in yardstick {accepted.yardstick}, "
             f"this version in {throughput.yardstick}; record it again with --batchguard-update"
         )
-
-
-def _leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> bool:
-    """Return whether a loss neither falls nor rises by more than its noise, and nothing else tells."""
-    if limits.min_loss_decrease or not all(map(math.isfinite, loss.curve)):
-        return False
-    return abs(loss.decrease) < -_least_decrease(loss, accepted, limits)
 
 
 def _improvements(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[str]:

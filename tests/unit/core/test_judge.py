@@ -1,12 +1,21 @@
 """One measurement against baseline and limits: both sides of every threshold, and every verdict."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from pytest_batchguard.core.figures import Contention, LossFigures
 from pytest_batchguard.core.judge import judge
-from pytest_batchguard.core.model import Failure, FailureKind, Limits, Measurement, ModelFingerprint, Verdict
+from pytest_batchguard.core.model import (
+    Failure,
+    FailureKind,
+    Limits,
+    Measurement,
+    ModelFingerprint,
+    Provenance,
+    Verdict,
+)
 from pytest_batchguard.core.noise import MARGIN, interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
 from tests.unit.samples import MIB, baseline, breakdown, full_baseline, loss, measurement, memory, throughput
@@ -407,6 +416,33 @@ def test_noisy_baseline_has_an_end_to_its_limits():
     assert judge(measurement(memory=memory(1201)), NOISY, Limits()).verdict is Verdict.REGRESSED
     slow = measurement(memory=memory(1000), throughput=throughput(4.0))
     assert judge(slow, NOISY, Limits()).verdict is Verdict.REGRESSED
+
+
+# A yardstick that an upgrade may have changed
+
+OLD, NEW = Provenance(tensorflow="2.20.0", python="3.11"), Provenance(tensorflow="2.21.0", python="3.12")
+
+
+def upgraded(images_per_second, provenance=NEW):
+    slower = throughput(3.0, images_per_second)
+    return judge(measurement(throughput=slower, provenance=provenance), baseline(recorded_with=OLD), Limits())
+
+
+def test_slower_pace_after_an_upgrade_is_inconclusive_where_images_per_second_do_not_confirm_it():
+    judgement = upgraded(800.0)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert judgement.reason == (
+        "pace 3 yardsticks is beyond its limit, 2.2 yardsticks, but the images per second are not, and the yardstick "
+        "itself may have become faster (TensorFlow 2.20.0 → 2.21.0); record it again with --batchguard-update"
+    )
+
+
+def test_slower_pace_after_an_upgrade_has_regressed_where_images_per_second_confirm_it():
+    assert upgraded(800.0 / 1.1).verdict is Verdict.REGRESSED
+
+
+def test_what_does_not_compute_does_not_change_the_yardstick():
+    assert upgraded(800.0, replace(OLD, python="3.13", commit="b")).verdict is Verdict.REGRESSED
 
 
 # The worst wins

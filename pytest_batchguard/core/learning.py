@@ -1,0 +1,81 @@
+"""Does it learn? A loss against what any loss must do and against the baseline's, as far as its noise allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from pytest_batchguard.core.checks import at_least, at_most
+from pytest_batchguard.core.figures import LossFigures
+from pytest_batchguard.core.model import Check, Limits, Verdict
+from pytest_batchguard.core.noise import MARGIN, clearly_falls, loss_reach
+from pytest_batchguard.core.statistics import scatter
+from pytest_batchguard.core.units import round_significant
+
+_EXPLODED = 1e5
+"""Growth of the loss from which on Keras's running mean, in float32, shows nothing of a loss like the first."""
+
+
+def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> Iterator[Check]:
+    """Hold a loss against what every loss must do: be finite, fall, and not explode on its way.
+
+    Args:
+        loss: Of one measurement.
+        accepted: The baseline's; `None` where there is none.
+        limits: The policy.
+    """
+    finite = sum(map(math.isfinite, loss.curve))
+    yield at_least("finite_loss", finite, len(loss.curve), Verdict.UNHEALTHY)
+    if finite < len(loss.curve):
+        return
+    least = _least_decrease(loss, accepted, limits)
+    learns = loss.decrease > 0 or least < 0
+    check = at_least("min_loss_decrease", loss.decrease, least, Verdict.UNHEALTHY)
+    yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
+    # A loss that exploded at once falls ever after; it is held against the untrained model's too, which is one batch's.
+    untrained = abs(loss.curve[0])
+    rise = max(1.0, -limits.min_loss_decrease) * untrained + MARGIN * scatter(loss.curve[1:])
+    yield at_most("diverged_loss", loss.last, loss.curve[0] + rise, Verdict.UNHEALTHY)
+    if untrained:
+        yield at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * untrained, Verdict.UNHEALTHY)
+
+
+def check_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> Check:
+    """Hold the decrease of a finite loss against the baseline's."""
+    decrease = round_significant(accepted.decrease)
+    allowed = _tolerated_decrease(loss, accepted, limits)
+    measured = round_significant(loss.decrease)  # as a stored baseline's is
+    check = at_least("loss_decrease", measured, decrease - allowed, Verdict.REGRESSED)
+    allowance = allowed / abs(decrease) if decrease else 0.0
+    return Check(check.quantity, check.measured, check.limit, check.verdict, decrease, allowance)
+
+
+def is_finite(loss: LossFigures) -> bool:
+    """Return whether the loss was a number at every step."""
+    return all(map(math.isfinite, loss.curve))
+
+
+def leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> bool:
+    """Return whether a loss neither falls nor rises by more than its noise, and nothing else tells."""
+    if limits.min_loss_decrease or not is_finite(loss):
+        return False
+    return abs(loss.decrease) < -_least_decrease(loss, accepted, limits)
+
+
+def _least_decrease(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> float:
+    """Return by how much a loss must fall: at all, unless more is asked for, or less than its own noise would hide it.
+
+    Where the baseline's fell beyond doubt it must fall at all, noise or not.
+    """
+    is_told = accepted is not None and clearly_falls(accepted)
+    return limits.min_loss_decrease if limits.min_loss_decrease or is_told else -loss_reach(loss) or 0.0
+
+
+def _tolerated_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> float:
+    """Return by how much less than the baseline's a loss may fall.
+
+    That is the tolerance, or how far the baseline's own processes were apart, or, where that one's loss did not fall
+    beyond doubt, the noise of both.
+    """
+    doubt = 0.0 if clearly_falls(accepted) else math.hypot(loss_reach(loss), loss_reach(accepted))
+    return max(abs(round_significant(accepted.decrease)) * limits.loss_tolerance, accepted.spread or 0.0, doubt)
