@@ -104,7 +104,11 @@ class ModelFingerprint:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What it was measured with. Recorded and explained, never part of identity."""
+    """What it was measured with. Recorded and explained, never part of identity.
+
+    Attributes:
+        host: The processor beside a GPU, which runs the input pipeline.
+    """
 
     date: str | None = None
     commit: str | None = None
@@ -113,6 +117,7 @@ class Provenance:
     python: str | None = None
     driver: str | None = None
     cuda: str | None = None
+    host: str | None = None
     deterministic: bool | None = None
 
 

@@ -103,13 +103,18 @@ def gpu_use(pynvml: Any, uuid: str, pid: int, family: Collection[int] = ()) -> G
     return GpuUse(held[pid], used, len(held.keys() - {pid, *family}))
 
 
+def used_bytes(uuid: str) -> int:
+    """Return what everybody holds of the card named `uuid`; zero where the driver does not say."""
+    with opened_nvml() as pynvml:
+        try:
+            return _used_bytes(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid)) if pynvml else 0
+        except pynvml.NVMLError:
+            return 0
+
+
 def is_thermally_limited(pynvml: Any, uuid: str) -> bool | None:
     """Return whether the card named `uuid` runs below its clocks for its temperature; `None` where it does not say."""
-    hot = (
-        pynvml.nvmlClocksThrottleReasonSwThermalSlowdown
-        | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown
-        | pynvml.nvmlClocksThrottleReasonHwSlowdown
-    )
+    hot = pynvml.nvmlClocksThrottleReasonSwThermalSlowdown | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown
     try:
         reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(pynvml.nvmlDeviceGetHandleByUUID(uuid))
     except pynvml.NVMLError:

@@ -28,7 +28,8 @@ MOST_WINDOWS = 24
 FINE_TOLERANCE = 0.1
 MOST_SECONDS = 60.0
 """Windows are added until the interval of the median pace is narrow, within these bounds. A tolerance of half and more
-needs fewer; below a tenth there may be more of them, up to four times as many, which halves the interval."""
+needs fewer, and after `MOST_SECONDS` there are no more than those; below a tenth there may be more of them, up to four
+times as many, which halves the interval."""
 
 NARROW_INTERVAL = 0.8
 """Width of that interval, in tolerances, at which measuring may end: what is judged finely is measured for longer."""
@@ -166,9 +167,10 @@ class ThroughputMeter:
 
     def _has_enough(self) -> bool:
         count = len(self._windows)
-        if count < self._fewest or count * self._window_steps < self.steps:
+        is_late = self.clock() - self._measuring_since > MOST_SECONDS
+        if count < (FEWEST_ROUGHLY if is_late else self._fewest) or count * self._window_steps < self.steps:
             return False
-        if count >= self._most or self.clock() - self._measuring_since > MOST_SECONDS:
+        if count >= self._most or is_late:
             return True
         if math.isinf(self.good_pace):
             return True

@@ -7,14 +7,17 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_batchguard.core.model import Failure, FailureKind
-from pytest_batchguard.core.units import format_seconds
+from pytest_batchguard.core.model import Device, Failure, FailureKind
+from pytest_batchguard.core.units import format_bytes, format_seconds
 from pytest_batchguard.errors import last_line
 from pytest_batchguard.isolation.supervise import Ending, EndingKind
 from pytest_batchguard.training import oom
 
 _OUTPUT_BYTES = 2**16
 """Read of the end of an output: Python's dump of every thread may stand behind what the framework said."""
+
+_NOTICEABLE = 0.02
+"""Share of a card that others hold from which on they may be why memory ran out."""
 
 _OWN_ERROR = re.compile(r"^pytest_batchguard\.errors\.\w+: ")
 
@@ -30,7 +33,7 @@ def failure_of(ending: Ending, output: str, timeout_seconds: float, phase: str, 
         killed_by_kernel: Whether the kernel has killed processes for memory meanwhile.
     """
     if ending.kind is EndingKind.TIMEOUT:
-        message = f"no end after {format_seconds(timeout_seconds)}, {phase}; its processes were killed"
+        message = f"no end after {format_seconds(timeout_seconds)}, {phase}; its processes were killed; see `timeout`"
         return Failure(FailureKind.TIMEOUT, message, phase=phase)
     if ending.kind is EndingKind.ERROR:
         last_words = last_line(str(ending.detail)) or "its process ended with an error that it did not tell"
@@ -52,6 +55,20 @@ def _how_it_died(ending: Ending) -> str:
     if ending.code >= 0:
         return f"ended by itself with exit code {ending.code}"
     return f"died by {signal.Signals(-ending.code).name}"
+
+
+def with_strangers(failure: Failure, device: Device, used_before: int) -> Failure:
+    """Return a failure that says how much of the card others held before the case began, where it ran out of memory.
+
+    Args:
+        failure: Of the case.
+        device: What it trained on.
+        used_before: Bytes of the device in use then.
+    """
+    if failure.kind is not FailureKind.OOM or used_before < _NOTICEABLE * device.memory_bytes:
+        return failure
+    held = f"{format_bytes(used_before)} of the card's {format_bytes(device.memory_bytes)}"
+    return replace(failure, message=f"{failure.message}; other processes held {held} before it began")
 
 
 def kernel_kills() -> int:

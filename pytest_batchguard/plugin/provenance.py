@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_batchguard.core.model import Device, Provenance
+from pytest_batchguard.measure.device import cpu_device
 from pytest_batchguard.measure.nvml import driver_versions, opened_nvml
 
 
 class ProvenanceStamp:
-    """Adds date, commit and driver to what a child knows; each is looked up once a run.
+    """Adds date, commit, driver and host to what a child knows; each is looked up once a run.
 
     Args:
         device: What the run trains on.
@@ -27,14 +28,18 @@ class ProvenanceStamp:
         self._commit = _commit(rootdir)
         self._driver: str | None = None
         self._cuda: str | None = None
+        self._host: str | None = None
         if device.is_gpu:
+            self._host = cpu_device().key
             with opened_nvml() as pynvml:
                 if pynvml is not None:
                     self._driver, self._cuda = driver_versions(pynvml)
 
     def complete(self, provenance: Provenance) -> Provenance:
         """Return `provenance` with what the parent knows."""
-        return replace(provenance, date=self.date, commit=self._commit, driver=self._driver, cuda=self._cuda)
+        return replace(
+            provenance, date=self.date, commit=self._commit, driver=self._driver, cuda=self._cuda, host=self._host
+        )
 
 
 def _commit(rootdir: Path) -> str | None:

@@ -23,10 +23,11 @@ from pytest_batchguard.isolation.launch import Child, ForkLauncher, Launcher, Sp
 from pytest_batchguard.isolation.supervise import EndingKind, supervise
 from pytest_batchguard.isolation.turns import Companion
 from pytest_batchguard.measure.memory import MEMORY_PASS_SERVER_ENVIRONMENT, cpu_allocator_environment
+from pytest_batchguard.measure.nvml import used_bytes
 from pytest_batchguard.plugin import options
 from pytest_batchguard.plugin.child import Assignment
 from pytest_batchguard.plugin.conversation import Attempt, Beside, Conversation, ShowProgress
-from pytest_batchguard.plugin.endings import failure_of, kernel_kills, tail
+from pytest_batchguard.plugin.endings import failure_of, kernel_kills, tail, with_strangers
 from pytest_batchguard.plugin.place import Place
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.storage.checkout import Checkout
@@ -72,6 +73,15 @@ class CaseRunner:
 
     def measure(self, item: pytest.Item, policy: Policy, start_beside: StartBeside | None = None) -> Attempt:
         """Measure one case once, in as many processes as the device wants; see `run_pass`."""
+        used_before = used_bytes(self._device.uuid) if self._device.uuid and start_beside is None else 0
+        attempt = self._measure(item, policy, start_beside)
+        measurement = attempt.measurement
+        if measurement is not None and measurement.failure is not None:
+            failure = with_strangers(measurement.failure, self._device, used_before)
+            attempt.measurement = replace(measurement, failure=failure)
+        return attempt
+
+    def _measure(self, item: pytest.Item, policy: Policy, start_beside: StartBeside | None) -> Attempt:
         attempt = Attempt()
         with ExitStack() as stack:
             start_beside = start_beside or self._start_early(policy, stack)

@@ -32,6 +32,7 @@ VALIDATION_STEPS = 2
 """Validation batches run after the training, so that their memory counts."""
 
 _ROUNDING = 1e-6
+_NO_LOSS = "the model's train_step returns no `loss`: whether it learns was not judged"
 
 
 def train(
@@ -71,6 +72,7 @@ def train(
             described(model, first_batch, plan),
             retraces=None if model.run_eagerly else steps.retraces(plan.warmup),
             data_images=source.most_images,
+            notes=(_NO_LOSS,) if steps.lacks_loss else (),
         ),
         curve,
     )
@@ -114,6 +116,7 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
         epochs, steps = fit_arguments.get("epochs", 1), fit_arguments.get("steps_per_epoch")
         super().__init__(list(callbacks), add_history=True, model=model, verbose=0, epochs=epochs, steps=steps)
         self.complete = False
+        self.lacks_loss = False
         self._reports_running_mean = False
         self._recorder = recorder
         self._epoch_begins: list[int] = []
@@ -126,16 +129,19 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
         self._epoch_begins.append(len(self._recorder.losses))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        super().on_epoch_end(epoch, logs)
+        if not self.complete:  # else it is cut short, and has no `val_loss` that a checkpoint may want
+            super().on_epoch_end(epoch, logs)
         self.model.stop_training = self.complete
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_end(batch, logs)
         self._tracings_at.append(self._tracings)
-        loss = _loss_of(logs)
-        if self._recorder.step_ended(loss):
+        reported = _reported(logs)
+        self.lacks_loss = "loss" not in logs
+        if self._recorder.step_ended(reported):
             self.complete = True
-            self._reports_running_mean = _is_running_mean(self.model, float(loss))  # before anyone resets the metrics
+            # Before anyone resets the metrics.
+            self._reports_running_mean = _is_running_mean(self.model, float(reported))
         self.model.stop_training = self.complete
 
     def retraces(self, warmup: int) -> int:
@@ -143,7 +149,9 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
         return self._tracings_at[-1] - self._tracings_at[min(warmup, len(self._tracings_at)) - 1]
 
     def loss_curve(self) -> list[float]:
-        """Return the loss of every step, out of Keras's running mean where that is what it reports."""
+        """Return the loss of every step, out of Keras's running mean where that is what it reports; or none."""
+        if self.lacks_loss:
+            return []
         reported = [float(loss) for loss in self._recorder.losses]
         if not self._reports_running_mean:
             return reported
@@ -175,11 +183,9 @@ def _fit_arguments(source: Source, plan: Plan) -> dict[str, Any]:
     return cached or source.fit_arguments()
 
 
-def _loss_of(logs: Any) -> Any:
-    if not logs or "loss" not in logs:
-        found = ", ".join(sorted(logs)) if logs else "nothing"
-        raise GuardError(f"the model's train_step returned {found}; a `loss` is needed to judge whether it learns")
-    return logs["loss"]
+def _reported(logs: Any) -> Any:
+    """Return the loss or, where the step reports it under other names only, the first of these to wait for."""
+    return logs["loss"] if "loss" in logs else next(iter(logs.values()))
 
 
 def _is_running_mean(model: Any, last_reported: float) -> bool:
@@ -208,7 +214,7 @@ class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         super().on_train_batch_end(batch, logs)
-        seconds = self._stopwatch.lap(lambda: float(_loss_of(logs)))
+        seconds = self._stopwatch.lap(lambda: float(_reported(logs)))
         if seconds is not None:
             self.step_seconds = seconds
             self.model.stop_training = True

@@ -17,6 +17,7 @@ _CERTAIN = (
     r"Failed to allocate request for .* on device ordinal",
     r"No algorithm worked!.*RESOURCE_EXHAUSTED",
     r"CUDA_ERROR_OUT_OF_MEMORY",
+    r"cuda\w+\(\).* failed\. Status: out of memory",
 )
 _LIKELY = (
     r"Dst tensor is not initialized",
@@ -24,7 +25,8 @@ _LIKELY = (
     r"CUDNN_STATUS_(?:ALLOC_FAILED|NOT_INITIALIZED)",
     r"CUBLAS_STATUS_ALLOC_FAILED",
 )
-_TAKEN = re.compile(r"CUDA_ERROR_DEVICE_UNAVAILABLE|all CUDA-capable devices are busy or unavailable")
+_TAKEN = re.compile(r"CUDA_ERROR_DEVICE_UNAVAILABLE|CUDA-capable device.* busy or unavailable")
+_OF_FILES = re.compile(r"No space left on device|Too many open files|Disk quota exceeded")
 _HOST = re.compile(r"device:CPU:\d+ by allocator (?:cpu|mklcpu)\b")
 _TENSOR = re.compile(r"OOM when allocating tensor with shape(\[[\d,]*\]) and type (\w+)")
 _NODE = re.compile(r"(?:Detected at node|node:?) \{?\{?(?:node )?([\w/.]+)")
@@ -42,7 +44,8 @@ def classify(error: BaseException) -> Failure | None:
     if isinstance(error, MemoryError):
         return Failure(FailureKind.HOST_OOM, "out of host memory: Python could not allocate")
     failure = classify_text(str(error))
-    if failure is None and type(error).__name__ == "ResourceExhaustedError":
+    is_exhausted = type(error).__name__ == "ResourceExhaustedError" and not _OF_FILES.search(str(error))
+    if failure is None and is_exhausted:
         return Failure(FailureKind.OOM, _describe(str(error), FailureKind.OOM, certain=True))
     return failure
 

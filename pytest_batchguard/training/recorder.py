@@ -137,7 +137,7 @@ class Recorder:
 
         Args:
             measurement: What is known from elsewhere.
-            curve: The loss of every step.
+            curve: The loss of every step; empty where it is not known.
         """
         wanted = self._plan.warmup + self._plan.steps
         judged = curve[: max(min(_FEWEST_LOSSES, wanted), wanted // self._steps_at_once)]
@@ -148,7 +148,7 @@ class Recorder:
             if self._peaks
             else self._plan.memory,
             throughput=self._throughput_figures(),
-            loss=loss_figures(judged) if self._throughput else None,
+            loss=loss_figures(judged) if self._throughput and judged else None,
         )
 
     @property

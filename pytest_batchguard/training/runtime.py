@@ -47,6 +47,10 @@ def configure(plan: Plan) -> None:
     if plan.budget_bytes is None:
         tf.config.experimental.set_memory_growth(gpus[index], True)
     else:
+        if os.environ.get("TF_GPU_ALLOCATOR") == "cuda_malloc_async":
+            raise DeviceError(
+                "TF_GPU_ALLOCATOR=cuda_malloc_async keeps to no memory budget; allowed with one: unset, or another"
+            )
         limit = tf.config.LogicalDeviceConfiguration(memory_limit=plan.budget_bytes // _MIB)
         tf.config.set_logical_device_configuration(gpus[index], [limit])
         # A project that lets memory grow, as TensorFlow's guide has it, would be refused: the budget is a pool.

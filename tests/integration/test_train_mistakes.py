@@ -70,7 +70,7 @@ def test_generator_is_too_short(batchguard):
 @guard
 def test_generator_ends_within_the_windows(batchguard):
     x, y = tiny.photos(batchguard)
-    batchguard.train(tiny.network(batchguard), ((x, y) for _ in range(40)))
+    batchguard.train(tiny.network(batchguard), ((x, y) for _ in range(12)))
 
 @guard
 def test_labels_out_of_range(batchguard):
@@ -97,7 +97,7 @@ def test_step_returns_a_loss_for_each_image(batchguard):
 
 @guard
 def test_step_is_no_function(batchguard):
-    batchguard.train_step(tiny.network(batchguard), None)
+    batchguard.train_step(3, tiny.photos(batchguard))
 
 @guard
 def test_step_raises(batchguard):
@@ -105,16 +105,6 @@ def test_step_raises(batchguard):
         raise LookupError("no such augmentation")
 
     batchguard.train_step(step, tiny.photos(batchguard))
-
-class Silent(keras.Sequential):
-    def train_step(self, data):
-        return {"accuracy": 1.0}
-
-@guard
-def test_train_step_without_loss(batchguard):
-    model = Silent([keras.layers.Flatten(), keras.layers.Dense(3)])
-    model.compile("sgd", "mse")
-    batchguard.train(model, tiny.photos(batchguard))
 
 @guard
 def test_loss_is_not_a_number(batchguard):
@@ -144,16 +134,15 @@ BROKEN = [
     ("test_generator_is_too_short", "*the data ended after 3 steps, 6 are needed; a generator cannot be repeated*"),
     (
         "test_generator_ends_within_the_windows",
-        "*the data ended after 40 steps, the throughput needs more to be judged; a gen*",
+        "*the data ended after 12 steps, the throughput needs more to be judged; a gen*",
     ),
     ("test_labels_out_of_range", "*label*outside the valid range*"),
     ("test_labels_of_wrong_shape", "*shape*(4, 5)*"),
     ("test_images_of_wrong_size", "*training failed: ValueError: *"),
     ("test_step_returns_nothing", "*`step(batch)` returned a NoneType; it must return the loss, one number*"),
     ("test_step_returns_a_loss_for_each_image", "*`step(batch)` returned a * of shape (4,); it must return the loss*"),
-    ("test_step_is_no_function", "*"),
+    ("test_step_is_no_function", "*train_step() was given a int; allowed is a function `step(batch)`*"),
     ("test_step_raises", "*LookupError: no such augmentation*"),
-    ("test_train_step_without_loss", "*train_step returned accuracy; a `loss` is needed*"),
 ]
 UNHEALTHY = [
     ("test_loss_is_not_a_number", "steps with a finite loss 0, allowed is at least 6"),

@@ -29,7 +29,6 @@ class PaperNvml:
 
     NVMLError = NVMLError
     nvmlMemory_v2 = 33554472  # noqa: N815
-    nvmlClocksThrottleReasonHwSlowdown = 8  # noqa: N815
     nvmlClocksThrottleReasonSwThermalSlowdown = 32  # noqa: N815
     nvmlClocksThrottleReasonHwThermalSlowdown = 64  # noqa: N815
 

@@ -9,6 +9,7 @@ from pytest_batchguard.measure.nvml import (
     gpu_use,
     is_thermally_limited,
     opened_nvml,
+    used_bytes,
     visible_gpus,
 )
 from tests.unit.measure.nvml_of_paper import GIB, Card, PaperNvml
@@ -113,6 +114,14 @@ def test_use_tells_the_own_process_from_the_others():
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10) == GpuUse(3 * GIB, 7 * GIB, 2)
 
 
+@pytest.mark.parametrize(
+    ("pynvml", "used"), [(PaperNvml(Card("NVIDIA H200", "GPU-aaaa-1")), 7 * GIB), (PaperNvml(starts=False), 0)]
+)
+def test_what_everybody_holds_is_told_without_asking_for_anyone(monkeypatch, pynvml, used):
+    monkeypatch.setitem(sys.modules, "pynvml", pynvml)
+    assert used_bytes("GPU-aaaa-1") == used
+
+
 def test_what_the_driver_reserves_is_used_by_nobody_but_where_it_does_not_tell():
     card = Card("Tesla T4", "GPU-e", processes=())
     assert gpu_use(PaperNvml(card), "GPU-e", pid=10).used_bytes == 7 * GIB
@@ -170,7 +179,7 @@ def test_machine_without_driver_yields_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("reasons", "limited"), [(0, False), (1, False), (4, False), (8, True), (32, True), (64, True), (68, True)]
+    ("reasons", "limited"), [(0, False), (1, False), (4, False), (8, False), (32, True), (64, True), (68, True)]
 )
 def test_card_is_thermally_limited_for_heat_alone(reasons, limited):
     card = Card("NVIDIA H200", "GPU-aaaa-1", throttle_reasons=reasons)

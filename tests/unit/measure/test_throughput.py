@@ -179,7 +179,7 @@ def test_window_of_long_steps_holds_two():
 def test_noise_is_held_against_the_pace_and_not_against_the_yardstick():
     scene = Scene()
     meter = scene.meter()
-    scene.train(meter, lambda windows: 16.0 if windows % 2 else 16.5)
+    scene.train(meter, lambda windows: 2.0 if windows % 2 else 2.0625)
     assert len(meter.figures().step_seconds) == FEWEST_WINDOWS
 
 
@@ -499,11 +499,12 @@ def test_long_windows_are_not_added_for_ever():
     assert (count - 1) * 2 * 4.0 <= MOST_SECONDS
 
 
-def test_very_long_windows_are_still_as_many_as_a_median_needs():
+@pytest.mark.parametrize(("steps", "windows"), [(1, FEWEST_ROUGHLY), (13, 7)])
+def test_very_long_windows_are_as_many_as_a_median_and_the_steps_need(steps, windows):
     scene = Scene(stolen=[0.5] * MOST_WINDOWS)
-    meter = scene.meter()
+    meter = scene.meter(steps=steps)
     scene.train(meter, steady(64.0))
-    assert len(meter.figures().step_seconds) == FEWEST_WINDOWS
+    assert len(meter.figures().step_seconds) == windows
 
 
 def test_usual_reading_is_the_median_of_each_part_beside_the_windows():

@@ -4,9 +4,10 @@ import signal
 
 import pytest
 
-from pytest_batchguard.core.model import FailureKind
+from pytest_batchguard.core.model import Failure, FailureKind
 from pytest_batchguard.isolation.supervise import Ending, EndingKind
-from pytest_batchguard.plugin.endings import failure_of, tail
+from pytest_batchguard.plugin.endings import failure_of, tail, with_strangers
+from tests.unit.samples import GPU
 
 OOM = "OOM when allocating tensor with shape[32,9,9,64] and type float on device:GPU:0 by allocator GPU_0_bfc"
 
@@ -19,7 +20,7 @@ def failure(kind, code=None, detail="", *, output="", killed_by_kernel=False):
 def test_child_that_hung_is_a_timeout_with_its_time_and_phase():
     found = failure(EndingKind.TIMEOUT)
     assert found.kind is FailureKind.TIMEOUT
-    assert found.message == "no end after 300 s, in the memory pass, step 3; its processes were killed"
+    assert found.message == "no end after 300 s, in the memory pass, step 3; its processes were killed; see `timeout`"
 
 
 def test_error_is_shown_by_its_last_line():
@@ -104,3 +105,16 @@ def test_end_of_an_endless_output_is_read(tmp_path):
 
 def test_output_that_is_not_there_is_empty(tmp_path):
     assert tail(None) == tail(str(tmp_path / "nothing")) == ""
+
+
+def test_memory_that_others_held_before_is_told_where_it_ran_out():
+    failed = Failure(FailureKind.OOM, "out of memory")
+    told = with_strangers(failed, GPU, 20 * 2**30)
+    assert told.message == "out of memory; other processes held 20 GiB of the card's 140 GiB before it began"
+    assert with_strangers(failed, GPU, 2**30) is failed
+
+
+@pytest.mark.parametrize("kind", [FailureKind.HOST_OOM, FailureKind.ERROR])
+def test_memory_that_others_held_has_nothing_to_do_with_other_failures(kind):
+    failed = Failure(kind, "it went wrong")
+    assert with_strangers(failed, GPU, 20 * 2**30) is failed

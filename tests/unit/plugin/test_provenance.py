@@ -3,9 +3,10 @@ import datetime as dt
 import pytest
 
 from pytest_batchguard.core.model import Provenance
+from pytest_batchguard.measure.device import cpu_device
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
 from tests.repositories import git
-from tests.unit.samples import CPU
+from tests.unit.samples import CPU, GPU
 
 
 @pytest.fixture
@@ -58,6 +59,10 @@ def test_what_the_child_knows_stays(repository):
     assert (completed.tensorflow, completed.deterministic) == ("2.21.0", False)
 
 
-def test_cpu_has_neither_driver_nor_cuda(repository):
+def test_cpu_has_neither_driver_nor_cuda_nor_another_host(repository):
     completed = ProvenanceStamp(CPU, repository).complete(Provenance())
-    assert (completed.driver, completed.cuda) == (None, None)
+    assert (completed.driver, completed.cuda, completed.host) == (None, None, None)
+
+
+def test_gpu_has_a_host(repository):
+    assert ProvenanceStamp(GPU, repository).complete(Provenance()).host == cpu_device().key

@@ -90,6 +90,11 @@ def test_resource_exhausted_without_a_tensor_is_out_of_memory_too():
     assert failure.kind is FailureKind.OOM
 
 
+@pytest.mark.parametrize("why", ["No space left on device", "Too many open files", "Disk quota exceeded"])
+def test_disk_that_is_full_is_not_out_of_memory(why):
+    assert classify(ResourceExhaustedError(f"logs/checkpoint.keras; {why}")) is None
+
+
 def test_tensor_that_found_no_room_is_named():
     assert classify_text(ON_GPU).message == "out of memory: no room for a tensor of shape [32, 180, 180, 64], float"
 
@@ -168,6 +173,9 @@ def test_condensed_error_is_one_line_of_bounded_length():
         ("ResourceExhaustedError: OOM when allocating tensor with shape[4,8]", True),
         ("failed call to cuDevicePrimaryCtxRetain: CUDA_ERROR_OUT_OF_MEMORY: out of memory", True),
         ("INTERNAL: cudaSetDevice() on GPU:0 failed. Status: all CUDA-capable devices are busy or unavailable", True),
+        ("cudaSetDevice() on GPU:0 failed. Status: CUDA-capable device(s) is/are busy or unavailable", True),
+        ("cudaSetDevice() on GPU:0 failed. Status: out of memory", True),
+        ("cudaSetDevice() on GPU:0 failed. Status: invalid device ordinal", False),
         ("OOM when allocating tensor with shape[4,8] and type float on /device:CPU:0 by allocator cpu", False),
         ("ValueError: no such network", False),
     ],
