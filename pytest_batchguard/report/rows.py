@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_batchguard.core.model import Baseline, CaseResult, Check, Verdict
-from pytest_batchguard.core.quantities import NOISY_QUANTITIES, QUANTITIES
+from pytest_batchguard.core.quantities import LOSS_DECREASES, NOISY_QUANTITIES, QUANTITIES
 from pytest_batchguard.core.units import (
     format_bytes,
     format_change,
@@ -116,15 +116,17 @@ def time_line(result: CaseResult) -> str:
 
 
 def attempt_lines(result: CaseResult) -> list[str]:
-    """Return what every attempt measured, where there was more than one."""
+    """Return what every attempt measured, where there was more than one; of the loss only if one breached its limit."""
     if len(result.attempts) < 2:  # noqa: PLR2004 -- one attempt is the figure itself
         return []
     lines = []
+    breached = {check.quantity for attempt in result.attempts for check in attempt.breaches}
+    of_interest = NOISY_QUANTITIES - (LOSS_DECREASES - breached)
     for number, attempt in enumerate(result.attempts, 1):
         shown = [
             f"{QUANTITIES[check.quantity].label} {QUANTITIES[check.quantity].format(check.measured)}"
             for check in attempt.checks
-            if check.quantity in NOISY_QUANTITIES
+            if check.quantity in of_interest
         ]
         lines.append(", ".join([f"attempt {number}: {attempt.verdict.value}", *dict.fromkeys(shown)]))
     return lines

@@ -50,6 +50,14 @@ BASE = (
     .replace('raise ValueError("the head\'s own fault")', "tiny.train(batchguard)")
     .replace("def test_needs(batchguard):\n", "def test_needs(batchguard):\n    import no_such_package\n")
 )
+NEW_FILE = """
+import pytest
+import tiny
+
+@pytest.mark.batchguard(4, 8)
+def test_in_a_new_file(batchguard):
+    tiny.train(batchguard)
+"""
 EDITABLE = """
 import importlib.util
 import sys
@@ -96,13 +104,14 @@ def project(new_project):
     """A tree that differs from its last commit."""
     project = new_project(test_it=BASE, widths="UNITS = 50\n")
     commit_all(project.folder)
-    project.write({"test_it.py": HEAD, "widths.py": "UNITS = 800\n"})
+    project.write({"test_it.py": HEAD, "widths.py": "UNITS = 800\n", "test_that_is_new.py": NEW_FILE})
     return project
 
 
 @pytest.fixture(scope="module")
 def run(project):
-    return project.run("--batchguard-against", "HEAD", "-rA", ini={"batchguard_memory_tolerance": "0.1"})
+    files = ("test_it.py", "test_that_is_new.py")
+    return project.run("--batchguard-against", "HEAD", "-rA", *files, ini={"batchguard_memory_tolerance": "0.1"})
 
 
 def test_unchanged_case_passes(run):
@@ -133,7 +142,7 @@ def test_head_that_does_not_run_is_broken_and_run_once(run, project):
 def test_case_on_one_side_only_is_listed(run):
     summary = text_of(run.summary())
 
-    assert "NOT COMPARED: HEAD has no such case: test_new[b4-8x8]" in summary
+    assert "NOT COMPARED: HEAD has no such case: test_new[b4-8x8], test_in_a_new_file[b4-8x8]" in summary
     assert "NOT COMPARED: only the base has: test_it.py::test_gone[b4-8x8]" in summary
 
 
@@ -170,18 +179,6 @@ def test_base_whose_conftest_cannot_be_loaded_is_broken(new_project):
     assert run.exit_code == pytest.ExitCode.OK
     assert "broken base: HEAD does not run here" in text_of(run.summary())
     assert "no_such_package" in text_of(run.summary())
-
-
-def test_file_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):
-    project = new_project(test_it=BASE, widths="UNITS = 50\n")
-    commit_all(project.folder)
-    project.write({"test_that_is_new.py": HEAD})
-
-    run = project.run("--batchguard-against", "HEAD", "test_it.py", "test_that_is_new.py", "-k", "test_unchanged")
-
-    summary = text_of(run.summary())
-    assert "NOT COMPARED: HEAD has no such case: test_that_is_new.py::test_unchanged[b4-8x8]" in summary
-    assert summary.count("NOT COMPARED") == 1
 
 
 def test_test_that_the_base_lacks_keeps_no_other_from_being_compared(new_project):

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.project import text_of
 
 TELLS_ITS_PROCESS = """
+import multiprocessing
 import os
 import pathlib
 import pytest
@@ -18,6 +19,7 @@ def test_plain():
 @pytest.mark.batchguard(4, 8)
 def test_guard(batchguard):
     pathlib.Path("guard.txt").write_text(str(os.getpid()))
+    pathlib.Path("how.txt").write_text("spawn" if multiprocessing.parent_process() else "fork")
     print("the guard prints")
     tiny.train(batchguard)
 """
@@ -29,13 +31,6 @@ def test_guard(batchguard):
     wanted = "a breakpoint"
     raise LookupError("no such augmentation")
 """
-FAILS_EACH_TIME = """
-import pytest
-
-@pytest.mark.batchguard([4, 8, 16], 8)
-def test_guard(batchguard):
-    raise LookupError("no such augmentation")
-"""
 ENDS_WHAT_TAKES_LONG = """
 import signal
 import pytest
@@ -44,7 +39,7 @@ import pytest
 def pytest_runtest_protocol(item):
     if item.config.pluginmanager.has_plugin("terminalreporter"):  # not in the case's own process
         signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it takes too long"))
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        signal.setitimer(signal.ITIMER_REAL, 1)
     try:
         return (yield)
     finally:
@@ -99,7 +94,7 @@ def thing():
 def test_plain(thing):
     pass
 
-@pytest.mark.batchguard(4, 8)
+@pytest.mark.batchguard([4, 8, 16], 8)
 def test_guard(batchguard):
     raise LookupError("no such augmentation")
 
@@ -121,18 +116,43 @@ def test_guard_has_a_process_of_its_own_and_with_s_its_output_is_seen(project, s
     plain, guard = pids_of(project)
     assert run.exit_code == pytest.ExitCode.OK
     assert plain != guard
+    assert (project.folder / "how.txt").read_text() == start_method
     assert "the guard prints" in text_of(run.stdout.lines)
 
 
-def test_run_leaves_nothing_in_the_temporary_folder(project, tmp_path_factory, monkeypatch):
-    project.write({"test_it.py": TELLS_ITS_PROCESS})
-    temporary = tmp_path_factory.mktemp("temporary")
-    monkeypatch.setenv("TMPDIR", str(temporary))
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory):
+    return tmp_path_factory.mktemp("temporary")
 
-    run = project.run("--batchguard")
+
+@pytest.fixture(scope="module")
+def elsewhere(new_project, temporary):
+    """A run from a rootdir beside the tests, with a log file, plugins and a temporary folder of its own."""
+    project = new_project(test_it=KNOWS_ITS_SEED, conftest=SEEDS_ANEW)
+    project.write({"ci/other.ini": "[pytest]\npythonpath = ..\n"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        run = project.run("-c", "ci/other.ini", "--batchguard", "--log-file=pytest.log", "test_it.py")
+    return run, project
+
+
+def test_tests_outside_of_the_rootdir_are_guarded(elsewhere):
+    run, _ = elsewhere
 
     assert run.exit_code == pytest.ExitCode.OK
+    assert run.outcomes() == {"passed": 2}
+
+
+def test_run_leaves_nothing_in_the_temporary_folder(elsewhere, temporary):
     assert list(temporary.iterdir()) == []
+
+
+def test_plugins_that_seed_or_write_a_log_do_not_interfere(elsewhere):
+    _, project = elsewhere
+    log = (project.folder / "pytest.log").read_text()
+
+    assert "from the plain test" in log
+    assert "\0" not in log
 
 
 def test_with_pdb_guards_run_in_pytests_own_process(project):
@@ -155,57 +175,27 @@ def test_pdb_opens_where_a_guard_fails(project):
     assert run.exit_code in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}
 
 
-def test_run_stops_at_as_many_failures_as_asked(project):
-    project.write({"test_it.py": FAILS_EACH_TIME})
+def test_run_stops_at_as_many_failures_as_asked_and_tears_down_before_it_ends(project):
+    project.write({"test_it.py": TEARS_DOWN})
 
     run = project.run("--batchguard", "--maxfail=2")
 
     assert run.exit_code == pytest.ExitCode.TESTS_FAILED
-    assert run.outcomes() == {"failed": 2}
+    assert run.outcomes() == {"passed": 1, "failed": 2, "errors": 1}
+    assert (project.folder / "torn_down.txt").exists()
     assert len(run.figures["cases"]) == 2
-    run.stdout.fnmatch_lines(["*stopping after 2 failures*"])
-
-
-def test_stopping_early_tears_down_before_the_run_ends(project):
-    project.write({"test_it.py": TEARS_DOWN})
-
-    run = project.run("--batchguard", "-x")
-
-    assert run.exit_code == pytest.ExitCode.TESTS_FAILED
-    assert run.outcomes() == {"passed": 1, "failed": 1, "errors": 1}
-    assert len(run.figures["cases"]) == 1
     run.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_plugin_that_ends_what_takes_long_fails_that_case_alone(project):
     project.write({"test_it.py": TELLS_ITS_PROCESS, "conftest.py": ENDS_WHAT_TAKES_LONG})
 
-    run = project.run("--batchguard")
+    run = project.run("--batchguard", ini={"batchguard_start_method": "spawn"})
 
     assert run.exit_code == pytest.ExitCode.TESTS_FAILED
     assert run.outcomes() == {"passed": 1, "failed": 1}
     run.stdout.fnmatch_lines(["*it takes too long*"])
     run.stdout.no_fnmatch_line("*INTERNALERROR*")
-
-
-def test_plugins_that_seed_or_write_a_log_do_not_interfere(project):
-    project.write({"test_it.py": KNOWS_ITS_SEED, "conftest.py": SEEDS_ANEW})
-    log = project.folder / "pytest.log"
-
-    run = project.run("--batchguard", f"--log-file={log}")
-
-    assert run.outcomes() == {"passed": 2}
-    assert "from the plain test" in log.read_text()
-    assert "\0" not in log.read_text()
-
-
-def test_tests_outside_of_the_rootdir_are_guarded(project):
-    project.write({"test_it.py": TELLS_ITS_PROCESS, "ci/other.ini": "[pytest]\npythonpath = ..\n"})
-
-    run = project.run("-c", "ci/other.ini", "--batchguard", "test_it.py")
-
-    assert run.exit_code == pytest.ExitCode.OK
-    assert run.outcomes() == {"passed": 2}
 
 
 def test_run_that_ends_early_writes_what_was_measured_and_says_that_it_is_not_all(project):

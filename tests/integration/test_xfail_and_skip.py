@@ -9,12 +9,11 @@ import pytest
 import tiny
 
 good = pytest.mark.batchguard(4, 8)
-slow = pytest.mark.batchguard(4, 8, min_throughput=1e12)
 lazy = pytest.mark.batchguard(4, 8, min_loss_decrease=0.999)
 
-@slow
+@pytest.mark.batchguard(4, 8, loss_tolerance=0.01)
 @pytest.mark.xfail(reason="the new card is late")
-def test_slow_as_expected(batchguard):
+def test_worse_as_expected(batchguard):
     tiny.train(batchguard)
 
 @lazy
@@ -68,7 +67,10 @@ def test_never_run(batchguard):
 
 @pytest.fixture(scope="module")
 def run(new_project):
-    return new_project(test_marks=GUARDS).run("--batchguard", "-rA")
+    project = new_project(test_marks=GUARDS)
+    loss = {"first": 2.0, "last": 0.1, "decrease": 0.95, "curve": [2.0, 0.1], "spread": 0.0}
+    project.accept({"test_marks.py::test_worse_as_expected[b4-8x8]": {"loss": loss}})
+    return project.run("--batchguard", "-rA")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def skipping(new_project):
 
 
 @pytest.mark.parametrize(
-    ("name", "verdict"), [("test_slow_as_expected", "regressed"), ("test_lazy_as_strictly_expected", "unhealthy")]
+    ("name", "verdict"), [("test_worse_as_expected", "regressed"), ("test_lazy_as_strictly_expected", "unhealthy")]
 )
 def test_expected_breach_is_xfailed(run, name, verdict):
     run.stdout.fnmatch_lines([f"XFAIL test_marks.py::{name}[[]b4-8x8] - the new card is late*"])

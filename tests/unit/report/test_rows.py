@@ -176,6 +176,13 @@ def test_attempt_shows_the_figure_whose_limit_it_broke():
     assert rows.attempt_lines(result(attempts=attempts))[0] == "attempt 1: regressed, throughput 700 images/s"
 
 
+@pytest.mark.parametrize(("verdict", "shown"), [(Verdict.PASSED, ""), (Verdict.REGRESSED, ", loss decrease 10 %")])
+def test_attempts_show_the_loss_only_where_one_breached_its_limit(verdict, shown):
+    good, other = (Check("loss_decrease", 0.1, 0.05, each, 0.1, 0.3) for each in (Verdict.PASSED, verdict))
+    attempts = (judgement(verdict, checks=(other,)), judgement(Verdict.PASSED, checks=(good,)))
+    assert rows.attempt_lines(result(attempts=attempts))[1] == f"attempt 2: passed{shown}"
+
+
 def test_single_attempt_is_the_figure_itself():
     assert rows.attempt_lines(result(attempts=(judgement(),))) == []
 
