@@ -60,6 +60,7 @@ class Conversation:
         lacks_room: Returns whether it was for want of memory that this process did not answer the first question. The
             child is told so then, and times a yardstick of its own.
         end_yardstick: Ends that process, when the child needs it no more.
+        when_it_trains: Starts what a later process will take turns with, when this one has come to its training.
 
     Attributes:
         attempt: What the child said came to.
@@ -74,6 +75,7 @@ class Conversation:
         start_yardstick: Callable[[], Beside],
         lacks_room: Callable[[str], bool] = lambda _why: False,
         end_yardstick: Callable[[], object] = lambda: None,
+        when_it_trains: Callable[[], Beside] | None = None,
     ) -> None:
         self.attempt = Attempt()
         self.phase = "starting"
@@ -82,6 +84,7 @@ class Conversation:
         self._start_yardstick = start_yardstick
         self._lacks_room = lacks_room
         self._end_yardstick = end_yardstick
+        self._when_it_trains = when_it_trains
         self._yardstick: Beside | None = None
         self._has_answered = False
         self.has_no_yardstick = False
@@ -103,7 +106,7 @@ class Conversation:
             self.phase = f"in the {message['phase']} pass, step {message['step']}"
             self._show_progress(message)
         elif kind == "phase":
-            self.phase = str(message["phase"])
+            self._enter(str(message["phase"]))
         elif kind == "yardstick":
             self._serve(child, message)
         elif kind == "report":
@@ -118,6 +121,12 @@ class Conversation:
             self.attempt.foreign_modules = [str(name) for name in message["names"]]
         elif kind == "collection-error":
             self.attempt.output = message["text"]
+
+    def _enter(self, phase: str) -> None:
+        self.phase = phase
+        if self._when_it_trains is not None:
+            with contextlib.suppress(IsolationError):  # tried again, and its failure told, when it is needed
+                self._when_it_trains()
 
     def _serve(self, child: Child, question: dict[str, Any]) -> None:
         if question.get("enough", False):

@@ -84,11 +84,16 @@ class CaseRunner:
     def _measure(self, item: pytest.Item, policy: Policy, start_beside: StartBeside | None) -> Attempt:
         attempt = Attempt()
         with ExitStack() as stack:
-            start_beside = start_beside or self._start_early(policy, stack)
+            early = None
+            if start_beside is None and not self._device.is_gpu:
+                early = start_beside = self._yardstick_once(policy.plan(Pass.THROUGHPUT, self._device), stack)
             for kind in self._kinds():
                 before = attempt.measurement
                 plan = replace(policy.plan(kind, self._device), memory=before.memory if before else None)
-                attempt = self.run_pass(item, plan, policy.timeout_seconds, start_beside=start_beside)
+                starts_early = early if kind is Pass.MEMORY else None
+                attempt = self.run_pass(
+                    item, plan, policy.timeout_seconds, start_beside=start_beside, when_it_trains=starts_early
+                )
                 if attempt.measurement is None or attempt.measurement.failure is not None:
                     return attempt
                 if before is not None:
@@ -103,6 +108,7 @@ class CaseRunner:
         *,
         checkout: Checkout | None = None,
         start_beside: StartBeside | None = None,
+        when_it_trains: StartBeside | None = None,
     ) -> Attempt:
         """Run one pass of a case in a process of its own.
 
@@ -113,6 +119,7 @@ class CaseRunner:
             checkout: The commit whose code to run, in place of the project's own tree.
             start_beside: Starts what the training takes turns with, in place of the yardstick; whoever hands it over
                 ends what it has started.
+            when_it_trains: Starts what a later pass takes turns with, so that it gets ready meanwhile.
         """
         job = self.job(item, plan, checkout, takes_turns=start_beside is not None)
         with ExitStack() as started:
@@ -120,7 +127,9 @@ class CaseRunner:
                 start = partial(self._start_yardstick, plan, started)
                 conversation = Conversation(self._config, self._show_progress, start, self._lacks_room, started.close)
             else:
-                conversation = self.conversation(start_beside)
+                conversation = Conversation(
+                    self._config, self._show_progress, start_beside, when_it_trains=when_it_trains
+                )
             attempt = conversation.attempt
             killed_before = kernel_kills()
             try:
@@ -152,16 +161,7 @@ class CaseRunner:
             plan: Says the yardstick's sizes.
         """
         with ExitStack() as stack:
-            running: list[Companion] = []
-
-            def start() -> Companion:
-                if running and running[-1].has_failed:
-                    running.pop().close()
-                if not running:
-                    running.append(self._start_yardstick(plan, stack))
-                return running[-1]
-
-            yield start
+            yield self._yardstick_once(plan, stack)
 
     def _kinds(self) -> tuple[Pass, ...]:
         return (Pass.WHOLE,) if self._device.is_gpu else (Pass.MEMORY, Pass.THROUGHPUT)
@@ -228,15 +228,18 @@ class CaseRunner:
         """Return whether the yardstick found no room on the card, by its error or by what it last wrote."""
         return self._device.is_gpu and oom.finds_no_room(f"{why}\n{tail(self._path('yardstick'))}")
 
-    def _start_early(self, policy: Policy, stack: ExitStack) -> StartBeside | None:
-        """Start the yardstick's process, so that it gets ready while the memory pass runs, which no noise disturbs."""
-        if self._device.is_gpu:
-            return None
-        try:
-            companion = self._start_yardstick(policy.plan(Pass.THROUGHPUT, self._device), stack)
-        except IsolationError:
-            return None  # started again, and its failure told, when it is needed
-        return lambda: companion
+    def _yardstick_once(self, plan: Plan, stack: ExitStack) -> StartBeside:
+        """Return what starts the yardstick's process, which ends with `stack`, unless it runs already."""
+        running: list[Companion] = []
+
+        def start() -> Companion:
+            if running and running[-1].has_failed:
+                running.pop().close()
+            if not running:
+                running.append(self._start_yardstick(plan, stack))
+            return running[-1]
+
+        return start
 
     def _start_yardstick(self, plan: Plan, stack: ExitStack) -> Companion:
         """Start the yardstick's process, which ends with `stack`."""

@@ -168,3 +168,21 @@ def test_yardstick_that_has_answered_once_is_not_done_without(child):
 def test_message_that_cannot_be_read_is_refused_with_its_kind(child, message):
     with pytest.raises(IsolationError, match=f"the process sent a {message['kind']} that cannot be read"):
         conversation().take(child, message)
+
+
+def test_what_a_later_process_takes_turns_with_is_started_when_this_one_trains(child):
+    yardstick = Yardstick()
+    talk = conversation(when_it_trains=yardstick.start)
+    talk.take(child, report("passed", when="setup"))
+    assert yardstick.started == 0
+    talk.take(child, {"kind": "phase", "phase": "in the memory pass"})
+    assert yardstick.started == 1
+
+
+def test_what_does_not_start_ahead_of_its_turn_is_told_when_it_is_needed(child):
+    def start():
+        raise IsolationError("it does not start")
+
+    talk = conversation(when_it_trains=start)
+    talk.take(child, {"kind": "phase", "phase": "in the memory pass"})
+    assert talk.phase == "in the memory pass"
