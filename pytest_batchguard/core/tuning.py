@@ -144,6 +144,7 @@ class Tuning:
         declared: The sizes that the marker declares.
         data_images: At most how many images an epoch has.
         peaks: Peak bytes by batch size, of every probe that trained.
+        failed: Sizes below the largest that did not train when their memory was to be measured.
         noise: The gradient noise scale at initialisation and after some training.
         missing: What was not measured, and why.
     """
@@ -154,6 +155,7 @@ class Tuning:
     data_images: int | None = None
     largest: Largest | None = None
     peaks: Mapping[int, int] = field(default_factory=dict)
+    failed: tuple[int, ...] = ()
     curve: tuple[SpeedPoint, ...] = ()
     plateau: int | None = None
     noise: tuple[NoiseScale, ...] = ()

@@ -150,6 +150,7 @@ class TuneSession:
     def _tune_at_size(self, item: pytest.Item, policy: Policy, measure: Callable[[Plan], Found]) -> pytest.TestReport:
         assert self._progress is not None  # noqa: S101 -- the session has started
         image_size = policy.case.image_size
+        self._failed_report = None
         tuner = Tuner(
             Tuning(_guard_of(item, image_size), image_size, _declared(item, image_size)),
             policy.plan(Pass.MEMORY, self._device),

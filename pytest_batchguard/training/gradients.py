@@ -6,6 +6,7 @@ What is made of them is in `tuning.gradient_noise`.
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -52,6 +53,9 @@ def sample(model: Any, data: Any, callbacks: Sequence[Any], plan: Plan, parent: 
     stop = StopAfter(plan.warmup + plan.steps, parent)
     model.fit(**source.fit_arguments(), verbose=0, callbacks=[*callbacks, stop])
     after = norms.of(source, parent, "after training")
+    if not before or not after:
+        parent.send({"kind": "noise", "why_not": "its gradients are not finite, as float16's may be"})
+        return measurement
     parent.send({"kind": "noise", "why_not": "", "small_batch": norms.small_batch, "before": before, "after": after})
     return measurement
 
@@ -81,6 +85,8 @@ class _Norms:
         # Unknown to Keras before 3.3, and to a project's own that was written then.
         takes_training = "training" in inspect.signature(model.compute_loss).parameters
         self._training = {"training": True} if takes_training else {}
+        # Small gradients vanish in float16 unless the loss is scaled, as training does it; the noise scale is a ratio.
+        self._scaled = getattr(model.optimizer, "scale_loss", lambda loss: loss)
 
     def of(self, source: Source, parent: Parent, when: str) -> list[dict[str, Any]]:
         """Return the norms of as many large batches as there is time for."""
@@ -98,7 +104,7 @@ class _Norms:
                 break
         for weight, was in frozen:
             weight.assign(was)
-        return found
+        return [each for each in found if math.isfinite(each["large_square"])]
 
     def _of_batch(self, batch: Any) -> dict[str, Any]:
         squares, total = [], None
@@ -119,6 +125,7 @@ class _Norms:
         with tf.GradientTape() as tape:
             y_pred = model(x, training=True)
             loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._training)
+            loss = self._scaled(loss)
         gradient = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
         return [tf.cast(tf.convert_to_tensor(part), tf.float32) for part in gradient if part is not None]
 

@@ -43,10 +43,11 @@ def train(
         stop = StopAfter(steps, parent)
         model.fit(**source.fit_arguments(), verbose=0, callbacks=[*callbacks, stop])
         figures = evaluate(model, validation_data, plan.case.batch_size)
+        ended_early = stop.steps_seen < steps
         parent.send(
             {
                 "kind": "trial",
-                "why_not": "",
+                "why_not": f"a callback ended it after {stop.steps_seen} of {steps} steps" if ended_early else "",
                 "steps": stop.steps_seen,
                 "images": stop.steps_seen * plan.case.batch_size,
                 "loss": figures.pop("loss", math.nan),

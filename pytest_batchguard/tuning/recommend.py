@@ -77,6 +77,7 @@ def recommend(tuning: Tuning, learning_rate: float | None, rule: ScalingRule) ->
         *_memory_reasons(tuning, chosen),
         *_speed_reasons(tuning, chosen),
         *_noise_reasons(tuning.noise),
+        *_time_reasons(tuning),
         *_trial_reasons(tuning.trials, size, chosen),
         *_epoch_reasons(tuning, chosen),
         *_schedule_reasons(learning_rate, rule, rule.factor(chosen, tuning.declared[0])),
@@ -89,7 +90,7 @@ def _fits(tuning: Tuning, size: int) -> bool:
 
 
 def _leaves_room(tuning: Tuning, size: int) -> bool:
-    if tuning.largest is None or size > tuning.largest.batch_size:
+    if tuning.largest is None or size > tuning.largest.batch_size or size in tuning.failed:
         return False
     peak = tuning.peaks.get(size)
     return peak is None or peak <= (1 - LEAST_HEADROOM) * tuning.largest.usable_bytes
@@ -104,10 +105,10 @@ def _relative_time(point: SpeedPoint, noise: float) -> float:
 
 
 def _learned_best(tuning: Tuning, size: int) -> int:
-    """Return `size` or, where it learned clearly worse than the best, the nearest size that did not."""
+    """Return `size` or, where it learned clearly worse than the best or nobody knows, the nearest that did not."""
     trials = {trial.batch_size: trial.loss for trial in tuning.trials}
     finite = {each: loss for each, loss in trials.items() if math.isfinite(loss) and _leaves_room(tuning, each)}
-    if size not in trials or not finite:
+    if not finite:
         return size
     best = min(finite.values())
     good = [each for each, loss in finite.items() if loss <= best + WORSE * abs(best)]
@@ -152,9 +153,22 @@ def _noise_reasons(noise: Sequence[NoiseScale]) -> list[str]:
         return []
     last = noise[-1]
     if last.images is None:
-        return ["the gradient noise scale is undetermined, so the plateau decides"]
+        return ["the gradient noise scale is undetermined, so speed decides"]
     low, high = last.bounds_for_people
     return [f"the gradient noise scale is {format_number(last.images)} images ({low} to {high}), and grows in training"]
+
+
+def _time_reasons(tuning: Tuning) -> list[str]:
+    """Return how long the sizes take to reach a loss, as reckoned, the soonest being 1."""
+    noise = _known_noise(tuning.noise)
+    points = {point.batch_size: point for point in tuning.curve}
+    shown = [points[size] for size in candidates(tuning) if size in points]
+    if noise is None or len(shown) < 2:  # noqa: PLR2004 -- one is compared with nothing
+        return []
+    times = {point.batch_size: _relative_time(point, noise) for point in points.values()}
+    soonest = min(times.values())
+    listed = ", ".join(f"{times[point.batch_size] / soonest:.2f} at {point.batch_size}" for point in shown)
+    return [f"by speed and noise, a loss takes as many times as long as at the soonest size: {listed}"]
 
 
 def _trial_reasons(trials: Sequence[Trial], size: int, chosen: int) -> list[str]:
@@ -164,7 +178,10 @@ def _trial_reasons(trials: Sequence[Trial], size: int, chosen: int) -> list[str]
     others = ", ".join(f"{format_loss(trial.loss)} at {trial.batch_size}" for trial in trials if trial is not mine)
     text = f"after {mine.images:,} images its validation loss is {format_loss(mine.loss)}"
     text += f", against {others}" if others else ""
-    return [text if chosen == size else f"{text}; {size} was reckoned to be faster, and learned worse"]
+    if chosen == size:
+        return [text]
+    how = "learned worse" if any(trial.batch_size == size for trial in trials) else "could not be validated"
+    return [f"{text}; {size} was reckoned to be faster, and {how}"]
 
 
 def _epoch_reasons(tuning: Tuning, size: int) -> list[str]:

@@ -200,28 +200,27 @@ class Tuner:
     def _measure_favourite(self) -> None:
         """Measure the peak of the size that will be recommended, and go down while it leaves too little room."""
         while (size := recommend.favourite(self.tuning)) is not None and size not in self.tuning.peaks:
-            if not self._measure_peak(size):
-                return
+            self._measure_peak(size)
 
-    def _measure_peak(self, size: int) -> bool:
-        """Measure the memory of a size; return whether it trained."""
+    def _measure_peak(self, size: int) -> None:
+        """Measure the memory of a size, or take note that it does not train."""
         self._tell(f"memory at {size}")
-        measurement = self._measure(self._plan_for(Pass.MEMORY, size)).measurement
+        found = self._measure(self._plan_for(Pass.MEMORY, size))
+        measurement = found.measurement
         if measurement is None or measurement.memory is None or measurement.failure is not None:
-            return False
+            self._miss(f"memory at {size}: {_why(found)}")
+            self.tuning = replace(self.tuning, failed=(*self.tuning.failed, size))
+            return
         self._note(measurement)
-        return True
 
     def _recommend(self) -> None:
         """Recommend a size; its memory is measured where the validation has led to another one."""
         rate, rule = self._learning_rate()
-        recommended = recommend.recommend(self.tuning, rate, rule)
-        if (
-            recommended is not None
-            and recommended.batch_size not in self.tuning.peaks
-            and self._measure_peak(recommended.batch_size)
-        ):
+        while True:
             recommended = recommend.recommend(self.tuning, rate, rule)
+            if recommended is None or recommended.batch_size in self.tuning.peaks:
+                break
+            self._measure_peak(recommended.batch_size)
         if recommended is None:
             self._miss(f"recommendation: no size that was timed leaves {format_percent(recommend.LEAST_HEADROOM)} free")
         self.tuning = replace(self.tuning, recommended=recommended)

@@ -185,6 +185,25 @@ def test_size_that_learned_worse_gives_way_to_the_nearest_that_did_not(loss, oth
     assert "64 was reckoned to be faster, and learned worse" in reasons(tuning)
 
 
+@pytest.mark.parametrize(("losses", "size"), [({"b16": 0.50, "b32": 0.52}, 32), ({"b16": 0.50, "b32": 0.60}, 16)])
+def test_size_that_could_not_be_validated_gives_way_to_the_nearest_that_learned(losses, size):
+    tuning = replace(TUNING, trials=trials(**losses))
+
+    assert recommend(tuning, 0.001, ScalingRule.LINEAR).batch_size == size
+    assert "64 was reckoned to be faster, and could not be validated" in reasons(tuning)
+
+
+def test_size_whose_memory_run_failed_is_not_recommended():
+    assert favourite(replace(TUNING, failed=(64,))) == 32
+
+
+def test_reasons_name_what_speed_and_noise_make_of_the_sizes():
+    tuning = replace(noisy(40), declared=(32,))  # (size + 40) ÷ rate
+
+    assert "takes as many times as long as at the soonest size: 1.15 at 32, 1.00 at 64, 2.74 at 256" in reasons(tuning)
+    assert "soonest size" not in reasons(TUNING)
+
+
 def test_size_that_learned_best_is_not_recommended_where_it_leaves_no_memory():
     tuning = replace(TUNING, trials=trials(b64=0.50, b256=0.20))
 

@@ -125,6 +125,24 @@ def test_recommended_size_was_trained_and_its_memory_measured():
     assert tuning.recommended.batch_size in tuning.peaks
 
 
+def test_size_whose_memory_cannot_be_measured_gives_way_to_another():
+    class Forgetful(Project):
+        def memory(self, plan, blank):
+            timed = any(each.kind is Pass.THROUGHPUT for each in self.plans)
+            if timed and plan.case.batch_size in broken:
+                return Found(replace(blank, failure=Failure(FailureKind.CRASH, "it died")))
+            return super().memory(plan, blank)
+
+    broken = set()
+    first = tuned(Forgetful(why_not="no validation_data"), declared=(48,)).tuning.recommended.batch_size
+    broken.add(first)
+    tuning = tuned(Forgetful(why_not="no validation_data"), declared=(48,)).tuning
+
+    assert tuning.recommended.batch_size != first
+    assert tuning.recommended.batch_size in tuning.peaks
+    assert f"memory at {first}: it died" in tuning.missing
+
+
 def test_memory_of_a_size_that_the_validation_led_to_is_measured_too():
     class Unlearning(Project):
         def trial(self, plan, blank):
