@@ -217,7 +217,7 @@ NO_ROOM = """
 from pytest_batchguard.plugin import runner
 
 runner._YARDSTICK_ENTRY = "no_room_for_it:serve"
-runner.CaseRunner._start_early = lambda *_: None  # as on a GPU
+runner.CaseRunner._yardstick_once = lambda *_: None  # as on a GPU
 runner.CaseRunner._lacks_room = lambda _self, why: "no_room_for_it" in why
 """
 
