@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ sys.exit(pytest.main())
 """
 """pytest in a process that can be interrupted, wherever it was started from."""
 
-_LONGEST_RUN_SECONDS = 150
+_LONGEST_RUN_SECONDS = 300
 _RULE = re.compile(r"(?P<sign>[=_])(?P=sign)+ (?P<title>.+) (?P=sign)+")
 _WIDTH = "120"
 
@@ -169,6 +170,14 @@ class Project:
         self.baselines_path.parent.mkdir(exist_ok=True)
         plain = json.loads(json.dumps({"schema": 1, "device": head, "cases": cases}))  # nothing shared, so no aliases
         self.baselines_path.write_text(yaml.safe_dump(plain))
+
+
+def wait_for_writer(fifo: Path) -> None:
+    """Return when somebody has written to a named pipe; whoever fails before that does not hang the tests."""
+    reader = threading.Thread(target=fifo.read_text, daemon=True)
+    reader.start()
+    reader.join(_LONGEST_RUN_SECONDS)
+    assert not reader.is_alive(), f"nobody wrote to {fifo}"
 
 
 def text_of(lines: list[str]) -> str:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.integration.project import INTERRUPTIBLE, environment, text_of
+from tests.integration.project import INTERRUPTIBLE, environment, text_of, wait_for_writer
 from tests.repositories import commit_all, git
 
 HEAD = """
@@ -233,9 +233,9 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, 
     commit_all(project.folder)
     command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
     with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
-        fifo.read_text()  # until the base trains
-        run.send_signal(sent)
         try:
+            wait_for_writer(fifo)  # until the base trains
+            run.send_signal(sent)
             output, _ = run.communicate(timeout=60)
         finally:
             run.kill()

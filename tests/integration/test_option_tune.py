@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from tests.integration.project import DEVICE, INTERRUPTIBLE, environment, text_of
+from tests.integration.project import DEVICE, INTERRUPTIBLE, environment, text_of, wait_for_writer
 
 GUARDS = """
 import pytest
@@ -225,9 +225,12 @@ def test_interrupt_keeps_what_was_measured_and_says_what_is_missing(new_project)
     os.mkfifo(gate)
     command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-tune", BUDGET]
     with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
-        gate.read_text()
-        run.send_signal(signal.SIGINT)
-        output, _ = run.communicate(timeout=60)
+        try:
+            wait_for_writer(gate)
+            run.send_signal(signal.SIGINT)
+            output, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()
 
     text = " ".join(output.split())
     assert "not measured: the throughput curve: the run was interrupted" in text

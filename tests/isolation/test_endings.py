@@ -90,7 +90,7 @@ def test_programs_that_a_child_leaves_behind_are_killed(launcher, run):
 
 
 def test_death_of_a_child_is_seen_although_a_worker_of_its_own_holds_the_channel(launcher, run):
-    ending, (message,) = run(launcher, entries.leave_with_worker, 3, seconds=3)
+    ending, (message,) = run(launcher, entries.leave_with_worker, 3, seconds=30)
     assert ending == Ending(EndingKind.DIED, 3)
     assert has_ended(message["pid"])
 
