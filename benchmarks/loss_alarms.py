@@ -6,7 +6,7 @@ Trains two models, small batches and larger ones, with images that are altered a
 in any order, and by a generator that nobody seeded. Each in fresh processes, as it is, with a tenth of the learning
 rate and with none. Five processes make a baseline; all the others are judged against it, by the guard's rules and by
 the plain one that it had before: the first process that misses its share of the last one's decrease fails. Writes
-benchmarks/results/loss_alarms.md. About a quarter of an hour.
+benchmarks/results/loss_alarms.md. About half an hour.
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ LARGEST_SPREAD = 0.25
 LARGEST_LOSS_DIFFERENCE = 0.1
 """Of peaks and paces, and of loss decreases, that are recorded whatever the tolerances; a wider one allows its own."""
 
+LARGEST_LOSS_SPREAD = 0.5
+"""The same of loss decreases as a share of their median: what is left is enough to be held to."""
+
 
 def disagreement(measurements: Sequence[Measurement], limits: Limits) -> str:
     """Return why these measurements of one case are too far apart to record, or an empty text.
@@ -37,7 +40,8 @@ def disagreement(measurements: Sequence[Measurement], limits: Limits) -> str:
         reasons.append(_apart("pace", shown, relative_spread(paces), pace_spread))
     decreases = _decreases(measurements)
     if decreases:
-        largest = max(LARGEST_LOSS_DIFFERENCE, limits.loss_tolerance * abs(median(decreases)))
+        share = max(LARGEST_LOSS_SPREAD, limits.loss_tolerance)
+        largest = max(LARGEST_LOSS_DIFFERENCE, share * abs(median(decreases)))
         if max(decreases) - min(decreases) > largest:
             listed = ", ".join(map(format_percent, decreases))
             reasons.append(
