@@ -229,6 +229,8 @@ def _is_open(check: Check, attempts: int) -> bool:
     """Return whether a figure of all attempts together may still become another verdict."""
     if check.quantity not in NOISY_QUANTITIES:
         return False
+    if check.verdict.fails and check.quantity in LOSS_DECREASES:
+        return attempts < FEWEST_TO_FAIL or attempts % 2 == 0  # of an even number none is the middle
     if check.verdict.fails:
         is_certain = check.interval is not None and check.interval[0] > check.limit
         return attempts < (_FEWEST_IF_CERTAIN if is_certain else FEWEST_TO_FAIL)

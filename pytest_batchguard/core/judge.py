@@ -64,8 +64,11 @@ def _absolute_checks(measurement: Measurement, baseline: Baseline | None, limits
     memory, throughput, loss = measurement.memory, measurement.throughput, measurement.loss
     if memory and limits.memory_budget is not None:
         yield at_most("budget", memory.peak_bytes, limits.memory_budget, Verdict.DOES_NOT_FIT)
+    accepted = baseline.loss if baseline else None
     if loss:
-        yield from check_learning(loss, baseline.loss if baseline else None, limits)
+        yield from check_learning(loss, accepted, limits)
+    elif throughput and (accepted or limits.min_loss_decrease > 0):
+        yield at_least("finite_loss", 0, 1, Verdict.UNHEALTHY)
     if memory and limits.max_memory is not None:
         yield at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
     if throughput and limits.min_throughput is not None:
@@ -87,7 +90,7 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
         check = _pace_check(measured, accepted, limits)
         is_doubtful = check.verdict is Verdict.REGRESSED and _has_another_yardstick(measurement, baseline, limits)
         yield replace(check, verdict=Verdict.INCONCLUSIVE) if is_doubtful else check
-    if measurement.loss and baseline.loss and is_finite(measurement.loss):
+    if measurement.loss and baseline.loss and is_finite(measurement.loss) and is_finite(baseline.loss):
         yield check_decrease(measurement.loss, baseline.loss, limits)
 
 

@@ -32,9 +32,11 @@ def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limi
     learns = loss.decrease > 0 or least < 0
     check = at_least("min_loss_decrease", loss.decrease, least, Verdict.UNHEALTHY)
     yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
-    # A loss that exploded at once falls ever after; it is held against the untrained model's too, which is one batch's.
+    # A loss that exploded at once falls ever after; it is held against the untrained model's too, which is one batch's
+    # and varies by as large a share as the later ones.
     untrained = abs(loss.curve[0])
-    rise = max(1.0, -limits.min_loss_decrease) * untrained + MARGIN * scatter(loss.curve[1:])
+    noise = MARGIN * scatter(loss.curve[1:]) / abs(loss.last) if loss.last else 0.0
+    rise = (max(1.0, -limits.min_loss_decrease) + noise) * untrained
     yield at_most("diverged_loss", loss.last, loss.curve[0] + rise, Verdict.UNHEALTHY)
     if untrained:
         yield at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * untrained, Verdict.UNHEALTHY)

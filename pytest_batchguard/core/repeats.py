@@ -77,7 +77,7 @@ def combine(measurements: Sequence[Measurement]) -> Baseline:
 def _loss(measurements: Sequence[Measurement]) -> LossFigures | None:
     typical = median_loss(measurement.loss for measurement in measurements)
     decreases = _decreases(measurements)
-    return replace(typical, spread=max(decreases) - min(decreases)) if typical else None
+    return replace(typical, spread=max(decreases) - min(decreases)) if typical and len(decreases) > 1 else typical
 
 
 def _decreases(measurements: Sequence[Measurement]) -> list[float]:

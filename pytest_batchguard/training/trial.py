@@ -47,7 +47,7 @@ def train(
         parent.send(
             {
                 "kind": "trial",
-                "why_not": f"a callback ended it after {stop.steps_seen} of {steps} steps" if ended_early else "",
+                "why_not": f"it ended after {stop.steps_seen} of {steps} steps" if ended_early else "",
                 "steps": stop.steps_seen,
                 "images": stop.steps_seen * plan.case.batch_size,
                 "loss": figures.pop("loss", math.nan),

@@ -108,7 +108,7 @@ def _learned_best(tuning: Tuning, size: int) -> int:
     """Return `size` or, where it learned clearly worse than the best or nobody knows, the nearest that did not."""
     trials = {trial.batch_size: trial.loss for trial in tuning.trials}
     finite = {each: loss for each, loss in trials.items() if math.isfinite(loss) and _leaves_room(tuning, each)}
-    if not finite:
+    if not finite or (size not in trials and len(finite) == 1):
         return size
     best = min(finite.values())
     good = [each for each, loss in finite.items() if loss <= best + WORSE * abs(best)]

@@ -235,6 +235,13 @@ def test_loss_that_varies_is_judged_by_the_middle_of_three_attempts(decreases, a
     assert concluded.measurement.loss.decrease == sorted(decreases)[1]
 
 
+def test_loss_that_fails_in_two_of_four_attempts_is_measured_once_more():
+    decreases = (0.4, 0.6, 0.7, 0.3)
+    undecided = [learning(decrease, throughput=throughput(2.15)) for decrease in decreases]
+    assert goes_on(*undecided)
+    assert verdict(*undecided, learning(0.65, throughput=throughput(2.05))) is Verdict.PASSED
+
+
 def test_loss_is_held_against_the_middle_of_a_base_that_varies():
     bases = [replace(EVEN, loss=learning(decrease).loss) for decrease in (0.9, 0.5, 0.6)]
     heads = list(map(learning, (0.55, 0.4, 0.5)))

@@ -160,6 +160,30 @@ def test_first_loss_that_is_small_by_chance_is_no_untrained_models():
     assert judgement.verdict is Verdict.NO_BASELINE
 
 
+def test_loss_that_exploded_at_once_is_unhealthy_however_noisy_it_is_then():
+    curve = (2.3, *(7.0, 8.2, 6.1, 7.5, 5.9, 8.1) * 4)
+    judgement = judge(learning(-0.1, last=7.0, curve=curve), None, Limits(min_loss_decrease=-1))
+    assert check(judgement, "diverged_loss").verdict is Verdict.UNHEALTHY
+
+
+@pytest.mark.parametrize(
+    ("accepted", "limits", "verdict"),
+    [
+        (baseline(), Limits(), Verdict.UNHEALTHY),
+        (None, Limits(min_loss_decrease=0.1), Verdict.UNHEALTHY),
+        (baseline(loss=None), Limits(), Verdict.PASSED),
+        (None, Limits(min_loss_decrease=-1), Verdict.NO_BASELINE),
+    ],
+)
+def test_loss_that_is_missing_is_unhealthy_where_one_is_asked_for(accepted, limits, verdict):
+    assert judge(measurement(loss=None), accepted, limits).verdict is verdict
+
+
+def test_loss_that_is_a_number_again_is_not_held_against_one_that_was_not():
+    accepted = baseline(loss=LossFigures(math.nan, math.nan, math.nan, (math.nan, math.nan)))
+    assert judge(measurement(), accepted, Limits()).verdict is Verdict.PASSED
+
+
 def test_first_loss_of_zero_is_no_measure_of_an_explosion():
     judgement = judge(learning(-0.1, curve=(0.0, 0.0, 0.0)), None, Limits(min_loss_decrease=-1))
     assert "largest_loss" not in {check.quantity for check in judgement.checks}

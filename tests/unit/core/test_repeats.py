@@ -139,6 +139,10 @@ def test_baseline_keeps_the_loss_with_the_median_decrease_and_how_far_they_are_a
     assert accepted.loss == LossFigures(1.0, 0.72, 0.28, (1.0,), spread=pytest.approx(0.05))
 
 
+def test_single_process_tells_nothing_of_how_the_loss_varies():
+    assert combine(with_decreases(0.3)).loss.spread is None
+
+
 def test_loss_that_differs_in_its_last_digits_is_the_same():
     assert combine(with_decreases(0.30001, 0.30002)).loss.spread == 0
 

@@ -193,6 +193,10 @@ def test_size_that_could_not_be_validated_gives_way_to_the_nearest_that_learned(
     assert "64 was reckoned to be faster, and could not be validated" in reasons(tuning)
 
 
+def test_single_size_that_was_validated_is_compared_with_nothing():
+    assert recommend(replace(TUNING, trials=trials(b16=0.5)), 0.001, ScalingRule.LINEAR).batch_size == 64
+
+
 def test_size_whose_memory_run_failed_is_not_recommended():
     assert favourite(replace(TUNING, failed=(64,))) == 32
 
