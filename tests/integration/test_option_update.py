@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -219,6 +222,7 @@ def scale():
 def test_it(scale, batchguard):
     with pathlib.Path("order").open("a") as file:
         file.write(f"{batchguard.batch_size} ")
+    pathlib.Path("hash").write_text(str(hash("dog")))
     x, y = tiny.photos(batchguard)
     batchguard.train(tiny.network(batchguard), (x * scale, y))
 """
@@ -249,3 +253,11 @@ def test_spread_is_recorded_and_the_tolerance_in_force_is_printed(rounds):
 def test_what_is_drawn_before_the_fixture_is_seeded_too(rounds):
     project, _ = rounds
     assert [case["loss"]["spread"] for case in project.baselines()["cases"].values()] == [0.0, 0.0]
+
+
+@pytest.mark.skipif(os.environ.get("PYTHONHASHSEED", "random") != "random", reason="the seed that is set is kept")
+def test_set_of_texts_has_one_order_in_every_run(rounds):
+    project, _ = rounds
+    seeded = {**os.environ, "PYTHONHASHSEED": "0"}
+    told = subprocess.run([sys.executable, "-c", "print(hash('dog'))"], env=seeded, capture_output=True, check=True)
+    assert (project.folder / "hash").read_text() == told.stdout.decode().strip()
