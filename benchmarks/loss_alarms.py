@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain
 from statistics import median
 
+from alarm_rules import guard
 from lab import Bench, work_on
 from record import record, table
 from search import SAMPLE_PROJECT
 
-from pytest_batchguard.core.attempts import Attempted, conclude, wants_another_attempt
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Limits, Measurement
 from pytest_batchguard.core.plan import Pass
@@ -85,7 +84,7 @@ def test_it(batchguard, kind, order, rate):
 """
 
 Losses = dict[tuple[str, str, int], dict[float, list[Measurement]]]
-Fails = Callable[[Sequence[Measurement], Iterator[Measurement]], bool | None]
+Fails = Callable[[Sequence[Measurement], Sequence[Measurement]], bool | None]
 
 
 def losses() -> Losses:
@@ -106,25 +105,21 @@ def losses() -> Losses:
     return found
 
 
-def by_the_guard(recorded: Sequence[Measurement], processes: Iterator[Measurement]) -> bool | None:
+def by_the_guard(recorded: Sequence[Measurement], processes: Sequence[Measurement]) -> bool | None:
     """Return whether the guard fails; `None` where it refuses to record the baseline."""
     limits = Limits()
     baseline = combine(recorded)
     if disagreement(recorded, limits) or judge(replace(recorded[0], loss=baseline.loss), None, limits).verdict.fails:
         return None
-    attempts: list[Attempted] = []
-    while not attempts or wants_another_attempt(attempts, limits):
-        measurement = next(processes)
-        attempts.append(Attempted(measurement, baseline, judge(measurement, baseline, limits)))
-    return conclude(attempts, limits).judgement.verdict.fails
+    return guard(processes, recorded, limits.throughput_tolerance).fails
 
 
-def plainly(recorded: Sequence[Measurement], processes: Iterator[Measurement]) -> bool | None:
+def plainly(recorded: Sequence[Measurement], processes: Sequence[Measurement]) -> bool | None:
     """Return whether the first process fails a plain rule; `None` where one of the baseline's does."""
     decreases = [_decrease(each) for each in recorded]
     if min(decreases) <= 0 or max(decreases) - min(decreases) > 0.1:
         return None
-    return _decrease(next(processes)) < (1 - Limits().loss_tolerance) * decreases[-1]
+    return _decrease(processes[0]) < (1 - Limits().loss_tolerance) * decreases[-1]
 
 
 def row(key: tuple[str, str, int], found: dict[float, list[Measurement]]) -> list[str]:
@@ -146,7 +141,7 @@ def _outcomes(fails: Fails, unchanged: Sequence[Measurement], judged: Sequence[M
     for begin in range(0, len(unchanged) - BASELINE + 1, BASELINE):
         recorded = unchanged[begin : begin + BASELINE]
         rest = [each for each in judged if not any(each is one for one in recorded)]
-        outcomes += [fails(recorded, chain(rest[first:], rest[:first])) for first in range(len(rest))]
+        outcomes += [fails(recorded, [*rest[first:], *rest[:first]]) for first in range(len(rest))]
     return outcomes
 
 

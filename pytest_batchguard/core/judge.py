@@ -7,7 +7,6 @@ that the project set, and is it as good as the baseline of this device. The verd
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from pytest_batchguard.core.checks import against, at_least, at_most
 from pytest_batchguard.core.explain import changes_of_the_yardstick, explain_changes, explain_slowdown
@@ -87,25 +86,25 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
         )
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:
-        check = _pace_check(measured, accepted, limits)
-        is_doubtful = check.verdict is Verdict.REGRESSED and _has_another_yardstick(measurement, baseline, limits)
-        yield replace(check, verdict=Verdict.INCONCLUSIVE) if is_doubtful else check
+        upgraded = _has_another_yardstick(measurement, baseline, limits)
+        yield _pace_check(measured, accepted, limits, upgraded=upgraded)
     if measurement.loss and baseline.loss and is_finite(measurement.loss) and is_finite(baseline.loss):
         yield check_decrease(measurement.loss, baseline.loss, limits)
 
 
-def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits) -> Check:
+def _pace_check(measured: ThroughputFigures, accepted: ThroughputFigures, limits: Limits, *, upgraded: bool) -> Check:
     """Hold the pace against its limit: a breach must exclude that nothing changed, a pass twice the tolerance.
 
     Nor is it a breach where the machine wakes threads more slowly than it did when the baseline was recorded, as far as
-    that explains it: a step takes longer in proportion at the most.
+    that explains it (a step takes longer in proportion at the most), or where an upgrade of the yardstick may.
     """
     allowance = tolerated(limits.throughput_tolerance, accepted)
     check = against("pace", measured.pace, accepted.pace, allowance)
     low, high = interval(measured, accepted)
     breaches = check.verdict is Verdict.REGRESSED
     is_known = low > accepted.pace if breaches else high < accepted.pace * (1 + 2 * allowance)
-    is_explained = breaches and measured.pace <= check.limit * handoff_ratio(measured, accepted.handoff_seconds)
+    wakes_slowly = measured.pace <= check.limit * handoff_ratio(measured, accepted.handoff_seconds)
+    is_explained = breaches and (wakes_slowly or upgraded)
     verdict = check.verdict if is_known and not is_explained else Verdict.INCONCLUSIVE
     return Check("pace", measured.pace, check.limit, verdict, accepted.pace, allowance, (low, high))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pytest_batchguard.core.checks import at_least, at_most
 from pytest_batchguard.core.figures import LossFigures
@@ -31,7 +32,7 @@ def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limi
     least = _least_decrease(loss, accepted, limits)
     learns = loss.decrease > 0 or least < 0
     check = at_least("min_loss_decrease", loss.decrease, least, Verdict.UNHEALTHY)
-    yield check if learns else Check(check.quantity, check.measured, check.limit, Verdict.UNHEALTHY)
+    yield check if learns else replace(check, verdict=Verdict.UNHEALTHY)
     # A loss that exploded at once falls ever after; it is held against the untrained model's too, which is one batch's
     # and varies by as large a share as the later ones.
     untrained = abs(loss.curve[0])
@@ -49,7 +50,7 @@ def check_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> 
     measured = round_significant(loss.decrease)  # as a stored baseline's is
     check = at_least("loss_decrease", measured, decrease - allowed, Verdict.REGRESSED)
     allowance = allowed / abs(decrease) if decrease else 0.0
-    return Check(check.quantity, check.measured, check.limit, check.verdict, decrease, allowance)
+    return replace(check, baseline=decrease, allowance=allowance)
 
 
 def is_finite(loss: LossFigures) -> bool:

@@ -60,7 +60,7 @@ class Conversation:
         lacks_room: Returns whether it was for want of memory that this process did not answer the first question. The
             child is told so then, and times a yardstick of its own.
         end_yardstick: Ends that process, when the child needs it no more.
-        when_it_trains: Starts what a later process will take turns with, when this one has come to its training.
+        when_it_trains: Starts that process when the training begins, ahead of this or a later child asking.
 
     Attributes:
         attempt: What the child said came to.

@@ -84,15 +84,15 @@ class CaseRunner:
     def _measure(self, item: pytest.Item, policy: Policy, start_beside: StartBeside | None) -> Attempt:
         attempt = Attempt()
         with ExitStack() as stack:
-            early = None
+            when_it_trains = None
             if start_beside is None and not self._device.is_gpu:
-                early = start_beside = self._yardstick_once(policy.plan(Pass.THROUGHPUT, self._device), stack)
+                start_beside = self._yardstick_once(policy.plan(Pass.THROUGHPUT, self._device), stack)
+                when_it_trains = start_beside
             for kind in self._kinds():
                 before = attempt.measurement
                 plan = replace(policy.plan(kind, self._device), memory=before.memory if before else None)
-                starts_early = early if kind is Pass.MEMORY else None
                 attempt = self.run_pass(
-                    item, plan, policy.timeout_seconds, start_beside=start_beside, when_it_trains=starts_early
+                    item, plan, policy.timeout_seconds, start_beside=start_beside, when_it_trains=when_it_trains
                 )
                 if attempt.measurement is None or attempt.measurement.failure is not None:
                     return attempt
@@ -119,7 +119,7 @@ class CaseRunner:
             checkout: The commit whose code to run, in place of the project's own tree.
             start_beside: Starts what the training takes turns with, in place of the yardstick; whoever hands it over
                 ends what it has started.
-            when_it_trains: Starts what a later pass takes turns with, so that it gets ready meanwhile.
+            when_it_trains: Starts the same ahead of the question for it, so that it gets ready meanwhile.
         """
         job = self.job(item, plan, checkout, takes_turns=start_beside is not None)
         with ExitStack() as started:
@@ -127,9 +127,7 @@ class CaseRunner:
                 start = partial(self._start_yardstick, plan, started)
                 conversation = Conversation(self._config, self._show_progress, start, self._lacks_room, started.close)
             else:
-                conversation = Conversation(
-                    self._config, self._show_progress, start_beside, when_it_trains=when_it_trains
-                )
+                conversation = self.conversation(start_beside, when_it_trains)
             attempt = conversation.attempt
             killed_before = kernel_kills()
             try:
@@ -190,9 +188,9 @@ class CaseRunner:
         """
         return self._launchers[self._server_of(kind)].launch(job)
 
-    def conversation(self, start_beside: StartBeside) -> Conversation:
-        """Return what takes the messages of one process."""
-        return Conversation(self._config, self._show_progress, start_beside)
+    def conversation(self, start_beside: StartBeside, when_it_trains: StartBeside | None = None) -> Conversation:
+        """Return what takes the messages of one process; see `run_pass`."""
+        return Conversation(self._config, self._show_progress, start_beside, when_it_trains=when_it_trains)
 
     def job(self, item: pytest.Item, plan: Plan, checkout: Checkout | None = None, *, takes_turns: bool = False) -> Job:
         """Return the job of one pass; see `run_pass`."""

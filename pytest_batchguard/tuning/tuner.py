@@ -216,9 +216,8 @@ class Tuner:
     def _recommend(self) -> None:
         """Recommend a size; its memory is measured where the validation has led to another one."""
         rate, rule = self._learning_rate()
-        while True:
-            recommended = recommend.recommend(self.tuning, rate, rule)
-            if recommended is None or recommended.batch_size in self.tuning.peaks:
+        while (recommended := recommend.recommend(self.tuning, rate, rule)) is not None:
+            if recommended.batch_size in self.tuning.peaks:
                 break
             self._measure_peak(recommended.batch_size)
         if recommended is None:
