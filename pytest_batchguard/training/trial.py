@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -38,10 +38,10 @@ def train(
     if validation_data is None:
         parent.send({"kind": "trial", "why_not": "the guard passes no validation_data to train()"})
     else:
-        scale_learning_rate(own_optimizer(model), plan.learning_rate_factor)
+        own = scale_learning_rate(own_optimizer(model), plan.learning_rate_factor, callbacks)
         steps = max(1, round(plan.trial_images / plan.case.batch_size))
         stop = StopAfter(steps, parent)
-        model.fit(**source.fit_arguments(), verbose=0, callbacks=[*callbacks, stop])
+        model.fit(**source.fit_arguments(), verbose=0, callbacks=[*own, stop])
         figures = evaluate(model, validation_data, plan.case.batch_size)
         ended_early = stop.steps_seen < steps
         parent.send(
@@ -57,15 +57,69 @@ def train(
     return described(model, first_batch, plan)
 
 
-def scale_learning_rate(optimizer: Any, factor: float) -> None:
-    """Multiply an optimizer's learning rate, or what its schedule or function yields, by a factor."""
+def scale_learning_rate(optimizer: Any, factor: float, callbacks: Sequence[Any]) -> list[Any]:
+    """Multiply an optimizer's learning rate, or what its schedule or function yields, by a factor.
+
+    Args:
+        optimizer: The project's own.
+        factor: What to multiply by.
+        callbacks: The project's own.
+
+    Returns:
+        The callbacks to train with: what one of the project's sets as learning rate is multiplied too.
+    """
     rate = optimizer._learning_rate  # noqa: SLF001 -- the public property yields the schedule's current value
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         optimizer.learning_rate = _Scaled(rate, factor)
     elif callable(rate):
         optimizer.learning_rate = lambda: rate() * factor
     else:
-        optimizer.learning_rate = float(optimizer.learning_rate) * factor
+        scaling = _Scaling(optimizer, factor)
+        scaling.scale()
+        if callbacks:
+            return [_AtEveryHook(scaling.show), *callbacks, _AtEveryHook(scaling.scale)]
+    return list(callbacks)
+
+
+class _Scaling:
+    """A learning rate times a factor, which shows the project's callbacks the rate as they know it."""
+
+    def __init__(self, optimizer: Any, factor: float) -> None:
+        self._optimizer = optimizer
+        self._factor = factor
+        self._shown = 0.0
+
+    def show(self) -> None:
+        """Take the factor out: before the project's callbacks read or set the rate."""
+        self._optimizer.learning_rate = self._shown
+
+    def scale(self) -> None:
+        """Multiply what is there by the factor."""
+        self._shown = float(self._optimizer.learning_rate)
+        self._optimizer.learning_rate = self._shown * self._factor
+
+
+class _AtEveryHook(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types
+    """Does the same wherever a callback may change the learning rate."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__()
+        self._act = act
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 -- Keras's signature, here and below
+        self._act()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._act()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._act()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._act()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._act()
 
 
 class _Scaled(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # keras has no types

@@ -168,6 +168,8 @@ class Tuner:
             if measurement is None or measurement.failure is not None or measurement.throughput is None:
                 self._miss(f"throughput at {size}: {_why(found)}")
                 continue
+            if measurement.memory is not None:
+                self._note(measurement)
             points.append(_speed_point(measurement))
             self.tuning = replace(self.tuning, curve=tuple(points), plateau=curve.plateau(points))
 

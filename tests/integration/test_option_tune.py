@@ -23,13 +23,21 @@ def network(guard):
     layers = [keras.Input((*guard.image_size, 1)), *large, keras.layers.Flatten(), keras.layers.Dense(3)]
     model = keras.Sequential(layers)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.01), loss, metrics=["accuracy"])
+    optimizer = keras.optimizers.SGD(0.01)
+
+    def rate(labels, logits):
+        return keras.ops.convert_to_tensor(optimizer.learning_rate)
+
+    model.compile(optimizer, loss, metrics=["accuracy", rate])
     return model
 
 @pytest.mark.batchguard([4, 16], 8)
 def test_model(batchguard):
+    import keras
+
     photos = tiny.photos(batchguard, batches=2)
-    batchguard.train(network(batchguard), photos, tiny.photos(batchguard))
+    sets_the_rate = keras.callbacks.LearningRateScheduler(lambda epoch: 0.01)
+    batchguard.train(network(batchguard), photos, tiny.photos(batchguard), callbacks=[sets_the_rate])
     assert batchguard.batch_size in {4, 16}, "asserts of the test's own are for the declared sizes"
 
 @pytest.mark.batchguard(8, 8)
@@ -120,6 +128,11 @@ def test_candidates_are_validated_at_equal_work(found):
     assert all(trial["loss"] > 0 and 0 <= trial["metrics"]["accuracy"] <= 1 for trial in trials)
     rates = {trial["batch_size"]: trial["learning_rate"] for trial in trials}
     assert rates[16] == pytest.approx(4 * rates[4])
+
+
+def test_rate_that_a_callback_sets_is_scaled_too(found):
+    for trial in found["test_it.py::test_model"]["8x8"]["validation"]:
+        assert trial["metrics"]["rate"] == pytest.approx(trial["learning_rate"])
 
 
 def test_recommended_size_was_timed_and_fits(found):

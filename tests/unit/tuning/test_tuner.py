@@ -56,6 +56,10 @@ class Project:
         figures = ThroughputFigures(size / seconds, seconds / 0.02, 2, seconds / 0.021, seconds / 0.019)
         return Found(replace(blank, throughput=figures, breakdown=Breakdown(seconds, seconds)))
 
+    def whole(self, plan, blank):
+        memory = self.memory(plan, blank).measurement.memory
+        return Found(replace(self.throughput(plan, blank).measurement, memory=memory))
+
     def noise(self, _plan, blank):
         norms = [{"small_squares": [6.0, 4.0], "large_square": 3.0}] * 10
         message = {"why_not": self._why_not, "small_batch": 8, "before": norms, "after": norms}
@@ -332,11 +336,14 @@ def test_trials_are_no_longer_than_five_epochs():
 def test_gpu_takes_memory_and_speed_in_one_process():
     gpu = replace(CPU, key="gpu-test", index=0)
     project = Project()
-    project.whole = project.throughput
-    tuned(project, plan=replace(PLAN, device=gpu))
+    tuning = tuned(project, plan=replace(PLAN, device=gpu)).tuning
 
+    timed = [point.batch_size for point in tuning.curve]
     assert sizes_of(project, Pass.THROUGHPUT) == []
-    assert sizes_of(project, Pass.WHOLE)
+    assert sizes_of(project, Pass.WHOLE) == timed
+    assert set(timed) <= tuning.peaks.keys()
+    kinds = [plan.kind for plan in project.plans]
+    assert Pass.MEMORY not in kinds[kinds.index(Pass.WHOLE) :]
 
 
 def test_interrupted_run_keeps_what_was_measured_and_names_what_is_missing():
