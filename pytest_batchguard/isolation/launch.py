@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -219,7 +219,8 @@ class SpawnLauncher:
                 target=_run_spawned, args=(job, theirs), daemon=False
             )
             try:
-                process.start()
+                with _environment(job.environment):  # PYTHONHASHSEED is read when an interpreter starts
+                    process.start()
             except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
                 raise IsolationError(f"the process could not be started: {error}") from error
         return _SpawnedChild(process, ours)
@@ -254,6 +255,21 @@ class _SpawnedChild:
         if self.end_event not in {None, self._process.sentinel}:
             os.close(self.end_event)
             self.end_event = None
+
+
+@contextlib.contextmanager
+def _environment(added: Mapping[str, str]) -> Iterator[None]:
+    """Add to what a process started meanwhile finds in its environment."""
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _end_event(process: Any) -> int | None:

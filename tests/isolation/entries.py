@@ -126,6 +126,7 @@ def tell_surroundings(payload, link):
             "pid": os.getpid(),
             "group": os.getpgid(0),
             "session": os.getsid(0),
+            "hash": hash("dog"),
         }
     )
 

@@ -1,11 +1,13 @@
 """What a child finds around it, what becomes of its output, and what its parent can ask of it."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
+from pytest_batchguard.isolation.launch import SpawnLauncher
 from pytest_batchguard.isolation.supervise import EndingKind, supervise
 from tests.isolation import entries
 from tests.isolation.processes import job_of
@@ -33,6 +35,13 @@ def test_environment_of_one_child_is_not_that_of_the_next(launcher, run):
     surroundings(run, launcher, environment={"BATCHGUARD_GIVEN": "first"})
     assert surroundings(run, launcher, "BATCHGUARD_GIVEN")["environment"] == {"BATCHGUARD_GIVEN": None}
     assert "BATCHGUARD_GIVEN" not in os.environ
+
+
+def test_environment_is_there_when_a_spawned_interpreter_starts(token, run):
+    seeded = {"PYTHONHASHSEED": "0"}
+    told = surroundings(run, SpawnLauncher(), environment=seeded)
+    command = [sys.executable, "-c", "print(hash('dog'))"]
+    assert told["hash"] == int(subprocess.check_output(command, env={**os.environ, **seeded}))
 
 
 def test_working_directory_arrives(launcher, run, tmp_path):
