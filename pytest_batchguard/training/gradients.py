@@ -89,22 +89,28 @@ class _Norms:
         self._scaled = getattr(model.optimizer, "scale_loss", lambda loss: loss)
 
     def of(self, source: Source, parent: Parent, when: str) -> list[dict[str, Any]]:
-        """Return the norms of as many large batches as there is time for."""
+        """Return the norms of the large batches of one epoch, or of as many as there is time for."""
+        most = self._most(source)
         frozen = [(weight, tf.identity(weight.value)) for weight in self._model.non_trainable_weights]
         found: list[dict[str, Any]] = []
         begin = None
         for batch in source.batches():
             found.append(self._of_batch(batch))
             begin = begin or time.monotonic()  # the first one is traced
-            parent.send(
-                {"kind": "progress", "phase": f"gradients {when}", "step": len(found), "steps": _MOST_LARGE_BATCHES}
-            )
+            parent.send({"kind": "progress", "phase": f"gradients {when}", "step": len(found), "steps": most})
             late = time.monotonic() - begin > _SECONDS and len(found) >= _FEWEST_LARGE_BATCHES
-            if late or len(found) == _MOST_LARGE_BATCHES:
+            if late or len(found) == most:
                 break
         for weight, was in frozen:
             weight.assign(was)
         return [each for each in found if math.isfinite(each["large_square"])]
+
+    def _most(self, source: Source) -> int:
+        """Return how many large batches to take: images that come again tell nothing new, and narrow the interval."""
+        if source.most_images is None:
+            return _MOST_LARGE_BATCHES
+        an_epoch = source.most_images // (SMALL_BATCHES * self.small_batch)
+        return min(_MOST_LARGE_BATCHES, max(_FEWEST_LARGE_BATCHES, an_epoch))
 
     def _of_batch(self, batch: Any) -> dict[str, Any]:
         squares, total = [], None

@@ -118,7 +118,7 @@ def test_noise_is_sampled_before_and_after_training(found):
     noise = found["test_it.py::test_model"]["8x8"]["noise_scale"]
 
     assert [each["at"] for each in noise] == ["initialisation", "trained"]
-    assert all(each["samples"] >= 8 for each in noise)
+    assert [each["samples"] for each in noise] == [8, 8]  # the fewest, as the data has but two batches
 
 
 def test_candidates_are_validated_at_equal_work(found):
