@@ -26,6 +26,7 @@ from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.reports import has_failed, said_by
 from pytest_batchguard.plugin.runner import CaseRunner
 from pytest_batchguard.storage.checkout import Checkout
+from pytest_batchguard.training import oom
 
 _NEVER_TRAINED = "it never trained"
 _ONE_BY_ONE = "base and head do not fit the device side by side and were measured one after the other"
@@ -94,9 +95,9 @@ class Against:
         finally:
             beside.close()
         base = beside.attempt
-        if _ran_out_of_memory(base.measurement):
-            return None
         problem = _problem(base, beside.problem or _NEVER_TRAINED) or beside.problem
+        if _ran_out_of_memory(base.measurement) or oom.finds_no_room(problem):
+            return None
         if problem:
             return self._alone(item, policy, problem)
         if head is not None and base.measurement is not None:

@@ -83,6 +83,8 @@ def paced(pace):
 class SmallCard:
     """Runs either tree, but not both at once: whichever is told to runs out of memory once the base has started.
 
+    One that runs out as a device lets no second process on it, as in exclusive mode.
+
     Attributes:
         told: What was run, in order.
     """
@@ -116,6 +118,9 @@ class SmallCard:
         if self.runs_out == "base":
             beside.attempt.measurement = FULL
             beside.problem = "the process beside it ended"
+        elif self.runs_out == "device":
+            beside.problem = "CUDA_ERROR_DEVICE_UNAVAILABLE: CUDA-capable device(s) is/are busy or unavailable"
+            return Attempt([], None)
         return Attempt([], FULL)
 
 
@@ -126,7 +131,7 @@ def compare(card, times=1):
     return [against.measure(SimpleNamespace(nodeid=NODE_ID), POLICY) for _ in range(times)]
 
 
-@pytest.mark.parametrize("runs_out", ["base", "head"])
+@pytest.mark.parametrize("runs_out", ["base", "head", "device"])
 def test_what_does_not_fit_side_by_side_is_measured_one_after_the_other(runs_out):
     card = SmallCard(runs_out=runs_out)
 
