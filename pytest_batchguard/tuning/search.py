@@ -12,16 +12,16 @@ import math
 from pytest_batchguard.tuning.memory_line import Probe, size_that_fills
 
 PRECISION = 0.02
-"""How far the largest size that fits may lie above the answer, as a fraction of it."""
+"""How far the largest size that fits may lie above the answer, as a fraction of it, or one image where that is more."""
+
+_EXACT_BELOW = 10
+"""Smaller answers are exact: one image is much of them."""
 
 _WIDE = 2.0
 """A bracket whose upper end is so many times its lower end says little: then its geometric middle is next."""
 
 _NARROW = 2.2
 """A bracket of at most so many precisions wants one probe more, in its middle."""
-
-_BACK = 2
-"""So many precisions below a size that failed against the prediction the next one lies, the more the more failed."""
 
 
 class SizeSearch:
@@ -71,11 +71,16 @@ class SizeSearch:
         """Return the size to try next; `None` where the boundary is known, or nothing is left to try."""
         low = self.largest.batch_size if self.largest else 0
         high = self._ceiling()
-        step = max(self._multiple, 1 + int(low * PRECISION))
+        step = self._widest(low)
         if high - low <= step:
             return None
         wanted = self._wanted(low, step) if low else self._smaller()
         return self._rounded(wanted, low, high)
+
+    def _widest(self, low: float) -> int:
+        """Return how far above a size that fits the smallest one that does not may lie at the end."""
+        tolerated = max(int(low * PRECISION), 1 if low >= _EXACT_BELOW else 0)
+        return max(self._multiple, 1 + tolerated)
 
     @property
     def _fits(self) -> list[Probe]:
@@ -110,7 +115,9 @@ class SizeSearch:
             return math.sqrt(low * failing)
         if predicted < low + step:
             return low + min(gap / 2, step * 2.0**self._surprises)
-        return failing - min(gap / 2, step * _BACK * 2.0 ** (self._failures - 1))
+        # If that size fits, it is the answer.
+        back = self._widest(failing * (1 - PRECISION))
+        return failing - min(gap / 2, back * 2.0 ** (self._failures - 1))
 
     @property
     def _failures(self) -> int:
