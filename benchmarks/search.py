@@ -4,14 +4,17 @@
 
 Searches for three models at several image sizes and budgets. Every probe is a training in a process of its own under
 a limit that the allocator enforces. Where the boundary truly lies is then found by bisection down to one image. Probes
-are appended to benchmarks/results/search.jsonl, so that a run that was ended goes on where it was. Beside it, on the
-same boundaries: what Lightning's and accelerate's rules would have trained and found. About an hour.
+are appended to benchmarks/results/search.jsonl.gz, so that a run that was ended goes on where it was; `--anew` begins
+again. Beside it, on the same boundaries: what Lightning's and accelerate's rules would have trained and found. About an
+hour from nothing.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
@@ -28,7 +31,7 @@ from pytest_batchguard.tuning.memory_line import Probe
 from pytest_batchguard.tuning.search import SizeSearch
 
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
-PROBES = RESULTS / "search.jsonl"
+PROBES = RESULTS / "search.jsonl.gz"
 BUDGETS = {
     "digits": {
         32: ("300MB", "1GB", "2GB"),
@@ -97,7 +100,7 @@ class Prober:
         asked = (self._bench.parameters["kind"], self._bench.case.image_size.height, self._budget, size)
         if asked not in self._known:
             self._known[asked] = {"asked": asked, **self._measured(size)}
-            with PROBES.open("a", encoding="utf-8") as file:
+            with gzip.open(PROBES, "at", encoding="utf-8") as file:
                 file.write(json.dumps(self._known[asked]) + "\n")
         return _probe(self._known[asked])
 
@@ -139,7 +142,8 @@ def probes() -> list[dict[str, Any]]:
     """Return what was probed so far."""
     if not PROBES.exists():
         return []
-    return [json.loads(line) for line in PROBES.read_text(encoding="utf-8").splitlines()]
+    with gzip.open(PROBES, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def searched(limit_bytes: int, ask: Callable[[int], Probe]) -> tuple[SizeSearch, list[int]]:
@@ -223,6 +227,8 @@ def _missed(found: int, truth: int) -> str:
 def main() -> None:
     """Probe what is missing, compare and record."""
     RESULTS.mkdir(exist_ok=True)
+    if "--anew" in sys.argv:
+        PROBES.unlink(missing_ok=True)
     sizes = sorted({side for sizes in BUDGETS.values() for side in sizes})
     guards = GUARDS.replace("{kinds}", repr(list(BUDGETS))).replace("{sizes}", repr(sizes))
     work_on(guards, choose_device("cpu", os.environ), search_all, [SAMPLE_PROJECT])
@@ -234,9 +240,10 @@ def report() -> None:
     found = rows({tuple(line["asked"]): line for line in probes()})
     trainings = sorted(len(row["trail"]) for row in found)
     close = [row for row in found if row["truth"] - row["found"] <= max(1, 0.02 * row["truth"])]
+    planned = sum(len(budgets) for sizes in BUDGETS.values() for budgets in sizes.values())
     usual = trainings[int(0.95 * len(trainings)) - 1]
     text = (
-        f"{len(found)} searches: median {median(trainings):g} trainings, {usual} or fewer in 95 %, {trainings[-1]} at "
+        f"{len(found)} of {planned} searches: median {median(trainings):g} trainings, {usual} or fewer in 95 %, {trainings[-1]} at "
         f"most; {len(close)} within 2 % or one image of the boundary."
     )
     head = ["search", "found", "boundary", "peak", "tried"]
