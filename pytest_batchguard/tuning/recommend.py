@@ -155,7 +155,11 @@ def _noise_reasons(noise: Sequence[NoiseScale]) -> list[str]:
     if last.images is None:
         return ["the gradient noise scale is undetermined, so speed decides"]
     low, high = last.bounds_for_people
-    return [f"the gradient noise scale is {format_number(last.images)} images ({low} to {high}), and grows in training"]
+    text = f"the gradient noise scale is {format_number(last.images)} images ({low} to {high})"
+    if len(noise) > 1:
+        first = "undetermined" if noise[0].images is None else format_number(noise[0].images)
+        text += f" after some training, {first} at initialisation"
+    return [text]
 
 
 def _time_reasons(tuning: Tuning) -> list[str]:
@@ -208,5 +212,5 @@ def _what_would_change(tuning: Tuning, size: int) -> list[str]:
     if point is not None and point.waiting_share is not None and point.waiting_share > INPUT_BOUND:
         changes.append("a faster input pipeline moves the plateau")
     if _known_noise(tuning.noise) is not None:
-        changes.append("further into training the noise scale grows, and a larger batch costs less")
+        changes.append("further into training the noise scale grows as a rule, and a larger batch costs less")
     return changes

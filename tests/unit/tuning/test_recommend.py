@@ -162,6 +162,14 @@ def test_reasons_name_the_noise_with_its_interval():
     assert "undetermined" in reasons(noisy(None, None, None))
 
 
+def test_reasons_name_the_noise_at_initialisation_too():
+    twice = noisy(40, 10, 90)
+    assert "noise scale is 40 images (10 to 90) after some training, 1 at initialisation" in reasons(twice)
+
+    unknown = replace(twice, noise=(replace(twice.noise[0], images=None), twice.noise[1]))
+    assert "after some training, undetermined at initialisation" in reasons(unknown)
+
+
 @pytest.mark.parametrize(("rate", "size"), [(158, 32), (156, 64)])
 def test_declared_size_that_takes_hardly_longer_is_kept(rate, size):
     near = replace(noisy(40), curve=(TUNING.curve[0], point(32, rate), point(64, 250), *TUNING.curve[3:]))
