@@ -243,8 +243,8 @@ def report() -> None:
     planned = sum(len(budgets) for sizes in BUDGETS.values() for budgets in sizes.values())
     usual = trainings[int(0.95 * len(trainings)) - 1]
     text = (
-        f"{len(found)} of {planned} searches: median {median(trainings):g} trainings, {usual} or fewer in 95 %, {trainings[-1]} at "
-        f"most; {len(close)} within 2 % or one image of the boundary."
+        f"{len(found)} of {planned} searches: median {median(trainings):g} trainings, {usual} or fewer in 95 %, "
+        f"{trainings[-1]} at most; {len(close)} within 2 % or one image of the boundary."
     )
     head = ["search", "found", "boundary", "peak", "tried"]
     head += [
