@@ -9,7 +9,7 @@ from dataclasses import replace
 from pytest_batchguard.core.checks import at_least, at_most
 from pytest_batchguard.core.figures import LossFigures
 from pytest_batchguard.core.model import Check, Limits, Verdict
-from pytest_batchguard.core.noise import MARGIN, clearly_falls, loss_reach
+from pytest_batchguard.core.noise import MARGIN, clearly_falls, loss_reach, reach_apart
 from pytest_batchguard.core.statistics import scatter
 from pytest_batchguard.core.units import round_significant
 
@@ -59,8 +59,13 @@ def is_finite(loss: LossFigures) -> bool:
 
 
 def leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> bool:
-    """Return whether a loss neither falls nor rises by more than its noise, and nothing else tells."""
+    """Return whether a loss neither falls nor rises by more than its noise, and nothing else tells.
+
+    The baseline's tells where one that stands still would miss more of its decrease than is tolerated.
+    """
     if limits.min_loss_decrease or not is_finite(loss):
+        return False
+    if accepted is not None and accepted.decrease > _tolerated_decrease(loss, accepted, limits):
         return False
     return abs(loss.decrease) < -_least_decrease(loss, accepted, limits)
 
@@ -77,8 +82,12 @@ def _least_decrease(loss: LossFigures, accepted: LossFigures | None, limits: Lim
 def _tolerated_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> float:
     """Return by how much less than the baseline's a loss may fall.
 
-    That is the tolerance, or how far the baseline's own processes were apart, or, where that one's loss did not fall
-    beyond doubt, the noise of both.
+    That is the tolerance, or how far the baseline's own processes were apart. Where that one's loss did not fall beyond
+    doubt, noise may hide that much more was learned, of which the tolerance is a share, and may put the two apart.
     """
-    doubt = 0.0 if clearly_falls(accepted) else math.hypot(loss_reach(loss), loss_reach(accepted))
-    return max(abs(round_significant(accepted.decrease)) * limits.loss_tolerance, accepted.spread or 0.0, doubt)
+    decrease = abs(round_significant(accepted.decrease))
+    apart = accepted.spread or 0.0
+    if not clearly_falls(accepted):
+        decrease = max(decrease, accepted.decrease + loss_reach(accepted))
+        apart = max(apart, reach_apart(loss, accepted))
+    return max(decrease * limits.loss_tolerance, apart)

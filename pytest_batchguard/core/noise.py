@@ -4,7 +4,8 @@ Two processes that run the same program differ in pace, and what one of them say
 their logarithms, since noise is a share of a pace. All paces of a case tell of its noise, those that its baseline was
 made of and those that are judged, together with what is usual: few of them say little.
 
-A loss differs from batch to batch. Over a few steps of few images that may be more than what is learned.
+A loss differs from batch to batch. Over a few steps of few images that may be more than what is learned. Two trainings
+on the same batches from the same weights are told apart all the same: by the difference of their curves.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from statistics import fmean, median
 
 from pytest_batchguard.core.figures import LossFigures, ThroughputFigures
 from pytest_batchguard.core.statistics import quarters_error
+from pytest_batchguard.core.units import round_significant
 
 MOST_ATTEMPTS = 5
 """Fresh measurements of one case before a verdict falls."""
@@ -114,9 +116,29 @@ def loss_reach(loss: LossFigures) -> float:
     return MARGIN * quarters_error(loss.curve) / abs(loss.first) if loss.first else 0.0
 
 
+def reach_apart(loss: LossFigures, accepted: LossFigures) -> float:
+    """Return how far two loss decreases may be apart although both trainings learn alike.
+
+    That is the noise of both. Where they began at the same loss they had the same weights and the same batches, whose
+    noise is in both curves and not in their difference.
+    """
+    apart = math.hypot(loss_reach(loss), loss_reach(accepted))
+    if not _begin_alike(loss.curve, accepted.curve) or not accepted.first:
+        return apart
+    differences = [mine - theirs for mine, theirs in zip(loss.curve, accepted.curve, strict=True)]
+    return min(apart, MARGIN * quarters_error(differences) / abs(accepted.first))
+
+
 def clearly_falls(loss: LossFigures) -> bool:
     """Return whether a loss falls by more than other batches could make of it."""
     return loss.decrease > loss_reach(loss)
+
+
+def _begin_alike(curve: Sequence[float], accepted: Sequence[float]) -> bool:
+    """Return whether two curves are of as many steps and have the same first loss, rounded as a stored one is."""
+    if not curve or len(curve) != len(accepted):
+        return False
+    return round_significant(curve[0]) == round_significant(accepted[0])
 
 
 def _noise(groups: Sequence[Sequence[float]]) -> float:

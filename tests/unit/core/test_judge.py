@@ -16,8 +16,9 @@ from pytest_batchguard.core.model import (
     Provenance,
     Verdict,
 )
-from pytest_batchguard.core.noise import MARGIN, interval, tolerated
+from pytest_batchguard.core.noise import MARGIN, clearly_falls, interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
+from pytest_batchguard.measure.loss import loss_figures
 from tests.unit.samples import MIB, baseline, breakdown, full_baseline, loss, measurement, memory, throughput
 
 
@@ -224,7 +225,48 @@ def test_loss_that_stands_still_is_unhealthy_where_the_baselines_fell_beyond_dou
 @pytest.mark.parametrize(("decrease", "verdict"), [(-0.05, Verdict.PASSED), (-0.3, Verdict.UNHEALTHY)])
 def test_baseline_whose_own_fall_was_noise_is_no_measure_of_a_small_one(decrease, verdict):
     doubtful = baseline(loss=LossFigures(2.3, 2.28, 0.01, UNEVEN_CURVE))
-    assert judge(learning(decrease, curve=UNEVEN_CURVE), doubtful, Limits()).verdict is verdict
+    other_batches = UNEVEN_CURVE[1:] + UNEVEN_CURVE[:1]
+    assert judge(learning(decrease, curve=other_batches), doubtful, Limits()).verdict is verdict
+
+
+def uneven(learned_a_step, first=2.3):
+    """Return the loss of 24 uneven batches that are the same every time, and of which so much is learned a step."""
+    batches = [first, *UNEVEN_CURVE[1:], *UNEVEN_CURVE, *UNEVEN_CURVE]
+    return loss_figures([batch - learned_a_step * step for step, batch in enumerate(batches)])
+
+
+@pytest.mark.parametrize(
+    ("left", "verdict"),
+    [(1.0, Verdict.PASSED), (0.7, Verdict.PASSED), (0.1, Verdict.REGRESSED), (0.0, Verdict.REGRESSED)],
+)
+def test_same_batches_from_the_same_weights_are_no_noise(left, verdict):
+    accepted = uneven(0.01)
+    assert not clearly_falls(accepted)
+
+    judgement = judge(measurement(loss=uneven(0.01 * left)), baseline(loss=accepted), Limits())
+
+    assert judgement.verdict is verdict
+    assert judgement.notes == ()
+
+
+def test_tolerance_is_a_share_of_what_noise_may_hide_too():
+    """These batches get worse by as much as is learned, so that a decrease of next to nothing is left."""
+    judgement = judge(measurement(loss=uneven(0.0015)), baseline(loss=uneven(0.002)), Limits())
+
+    assert check(judgement, "loss_decrease").baseline == pytest.approx(0.0012, rel=0.05)
+    assert judgement.verdict is Verdict.PASSED
+
+
+def test_other_batches_or_weights_are_noise_in_both():
+    judgement = judge(measurement(loss=uneven(0.0, first=2.31)), baseline(loss=uneven(0.01)), Limits())
+
+    assert judgement.verdict is Verdict.PASSED
+    assert "whether it learns was not told" in judgement.notes[0]
+
+
+def test_curves_of_other_lengths_are_not_taken_step_by_step():
+    longer = loss_figures((*uneven(0.01).curve, 2.25))
+    assert judge(measurement(loss=uneven(0.0)), baseline(loss=longer), Limits()).verdict is Verdict.PASSED
 
 
 @pytest.mark.parametrize(("decrease", "verdict"), [(0.25, Verdict.PASSED), (0.24, Verdict.REGRESSED)])
