@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from lab import Bench, work_on
@@ -243,8 +243,8 @@ def report() -> None:
     planned = sum(len(budgets) for sizes in BUDGETS.values() for budgets in sizes.values())
     usual = trainings[int(0.95 * len(trainings)) - 1]
     text = (
-        f"{len(found)} of {planned} searches: median {median(trainings):g} trainings, {usual} or fewer in 95 %, "
-        f"{trainings[-1]} at most; {len(close)} within 2 % or one image of the boundary."
+        f"{len(found)} of {planned} searches: median {median(trainings):g} trainings, mean {fmean(trainings):.1f}, "
+        f"{usual} or fewer in 95 %, {trainings[-1]} at most; {len(close)} within 2 % or one image of the boundary."
     )
     head = ["search", "found", "boundary", "peak", "tried"]
     head += [
