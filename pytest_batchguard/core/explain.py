@@ -61,7 +61,7 @@ def explain_slowdown(baseline: Baseline, measurement: Measurement) -> str:
     slower = " and ".join(f"{name} ({format_change(ratio)})" for name, ratio in ratios.items() if ratio >= least)
     others = " and ".join(f"{name} ({format_change(ratio)})" for name, ratio in ratios.items() if ratio < least)
     if not slower:
-        return f"timed alone, {others} did not become slower"
+        return f"timed alone, {others} did not become as much slower"
     return f"timed alone, {slower} became slower" + (f", {others} did not" if others else "")
 
 

@@ -10,7 +10,7 @@ from pytest_batchguard.core.checks import at_least, at_most
 from pytest_batchguard.core.figures import LossFigures
 from pytest_batchguard.core.model import Check, Limits, Verdict
 from pytest_batchguard.core.noise import MARGIN, clearly_falls, loss_reach, reach_apart
-from pytest_batchguard.core.statistics import scatter
+from pytest_batchguard.core.statistics import quarter_means, relative_decrease, scatter
 from pytest_batchguard.core.units import round_significant
 
 _EXPLODED = 1e5
@@ -38,13 +38,16 @@ def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limi
     untrained = abs(loss.curve[0])
     noise = MARGIN * scatter(loss.curve[1:]) / abs(loss.last) if loss.last else 0.0
     rise = (max(1.0, -limits.min_loss_decrease) + noise) * untrained
-    yield at_most("diverged_loss", loss.last, loss.curve[0] + rise, Verdict.UNHEALTHY)
     if untrained:
+        yield at_most("diverged_loss", loss.last, loss.curve[0] + rise, Verdict.UNHEALTHY)
         yield at_most("largest_loss", max(map(abs, loss.curve)), _EXPLODED * untrained, Verdict.UNHEALTHY)
 
 
 def check_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> Check:
-    """Hold the decrease of a finite loss against the baseline's."""
+    """Hold the decrease of a finite loss against the baseline's, over as many steps as both took."""
+    if accepted.curve and len(loss.curve) != len(accepted.curve):
+        common = min(len(loss.curve), len(accepted.curve))
+        loss, accepted = _over(loss, common), _over(accepted, common)
     decrease = round_significant(accepted.decrease)
     allowed = _tolerated_decrease(loss, accepted, limits)
     measured = round_significant(loss.decrease)  # as a stored baseline's is
@@ -70,12 +73,19 @@ def leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits
     return abs(loss.decrease) < -_least_decrease(loss, accepted, limits)
 
 
+def _over(loss: LossFigures, steps: int) -> LossFigures:
+    """Return the figures of the first steps alone."""
+    curve = loss.curve[:steps]
+    first, last = quarter_means(curve)
+    return replace(loss, first=first, last=last, decrease=relative_decrease(first, last), curve=curve)
+
+
 def _least_decrease(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> float:
     """Return by how much a loss must fall: at all, unless more is asked for, or less than its own noise would hide it.
 
-    Where the baseline's fell beyond doubt it must fall at all, noise or not.
+    Where the baseline's fell beyond doubt, and by more than its processes were apart, it must fall at all.
     """
-    is_told = accepted is not None and clearly_falls(accepted)
+    is_told = accepted is not None and clearly_falls(accepted) and accepted.decrease > (accepted.spread or 0.0)
     return limits.min_loss_decrease if limits.min_loss_decrease or is_told else -loss_reach(loss) or 0.0
 
 

@@ -195,7 +195,8 @@ class Limits:
         memory_budget: Bytes the case may use, enforced by the allocator.
         max_memory: Bytes the peak may reach.
         min_throughput: Images per second.
-        min_loss_decrease: Fraction the loss must fall by; zero means that it must fall at all.
+        min_loss_decrease: Fraction the loss must fall by; zero that it must fall as far as its noise lets that be
+            told.
         throughput_tolerance: Fraction by which the pace may be slower than the baseline.
         memory_tolerance: Fraction by which the peak may exceed the baseline.
         loss_tolerance: Fraction of the baseline's loss decrease that may be missing.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pytest_batchguard.core.figures import LossFigures
-from pytest_batchguard.core.statistics import quarter_means
+from pytest_batchguard.core.statistics import quarter_means, relative_decrease
 
 
 def undo_running_mean(means: Sequence[float]) -> list[float]:
@@ -22,11 +23,12 @@ def undo_running_mean(means: Sequence[float]) -> list[float]:
 
 
 def loss_figures(curve: Sequence[float]) -> LossFigures:
-    """Return first and last quarter and the decrease between them, relative to the first.
+    """Return first and last quarter and the decrease between them, relative to the first; nan where any is not finite.
 
     Args:
         curve: The loss of every step, at least one.
     """
+    if not all(map(math.isfinite, curve)):
+        return LossFigures(math.nan, math.nan, math.nan, tuple(curve))
     first, last = quarter_means(curve)
-    decrease = (first - last) / abs(first) if first else 0.0
-    return LossFigures(first=first, last=last, decrease=decrease, curve=tuple(curve))
+    return LossFigures(first, last, relative_decrease(first, last), tuple(curve))

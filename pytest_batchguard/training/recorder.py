@@ -7,6 +7,7 @@ validation, the windows after the warm-up, the loss of every step.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -140,7 +141,9 @@ class Recorder:
             curve: The loss of every step; empty where it is not known.
         """
         wanted = self._plan.warmup + self._plan.steps
-        judged = curve[: max(min(_FEWEST_LOSSES, wanted), wanted // self._steps_at_once)]
+        count = max(min(_FEWEST_LOSSES, wanted), wanted // self._steps_at_once)
+        lost = next((place for place, loss in enumerate(curve) if not math.isfinite(loss)), 0)
+        judged = curve[: max(count, lost + 1)]
         return replace(
             measurement,
             steps=self._steps_seen,

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.project import text_of
 
 GUARDS = """
+import itertools
 import math
 
 import keras
@@ -112,6 +113,11 @@ def test_loss_is_not_a_number(batchguard):
     batchguard.train(tiny.network(batchguard), (x * math.nan, y))
 
 @guard
+def test_loss_is_lost_within_the_windows(batchguard):
+    losses = itertools.chain((1.0 / step for step in range(1, 12)), itertools.repeat(math.nan))
+    batchguard.train_step(lambda batch: next(losses), tiny.photos(batchguard))
+
+@guard
 def test_loss_grows(batchguard):
     losses = iter(range(1, 10**9))
     batchguard.train_step(lambda batch: float(next(losses)), tiny.photos(batchguard))
@@ -146,6 +152,7 @@ BROKEN = [
 ]
 UNHEALTHY = [
     ("test_loss_is_not_a_number", "steps with a finite loss 0, allowed is at least 6"),
+    ("test_loss_is_lost_within_the_windows", "steps with a finite loss 11, allowed is at least 12"),
     ("test_loss_grows", "loss decrease -*"),
     ("test_loss_stays", "loss decrease 0 %, allowed is more than 0 %*"),
 ]

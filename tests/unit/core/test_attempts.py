@@ -16,7 +16,7 @@ from tests.unit.samples import MIB, baseline, measurement, memory, throughput
 EVEN = baseline(throughput=throughput(2.0, runs=(2.0, 1.98, 2.02, 2.01, 1.99)))
 """Of five processes that agree; at a tolerance of 10 % the limit is 2.2, half of it 2.1."""
 
-ALIKE = replace(EVEN, loss=LossFigures(4.0, 1.0, 0.75, (4.0, 1.0), spread=0.0))
+ALIKE = replace(EVEN, loss=LossFigures(4.0, 1.0, 0.75, (4.0, 3.0, 2.0, 1.0), spread=0.0))
 """Knows that the loss is the same in every process."""
 
 
@@ -29,7 +29,8 @@ def heavy(pace=2.0):
 
 
 def learning(decrease, **parts):
-    return measurement(loss=LossFigures(4.0, 4.0 * (1 - decrease), decrease, (4.0, 4.0 * (1 - decrease))), **parts)
+    curve = tuple(4.0 * (1 - decrease * step / 3) for step in range(4))
+    return measurement(loss=LossFigures(4.0, curve[-1], decrease, curve), **parts)
 
 
 FORGETFUL = learning(0.025)

@@ -72,9 +72,9 @@ def slowdown(then, now, pace=2.5):
         (0.1, 0.05, "the input pipeline (+25 %) became slower, the model (+0.0 %) did not"),
         (0.08, 0.0625, "the model (+25 %) became slower, the input pipeline (+0.0 %) did not"),
         (0.1, 0.0625, "the input pipeline (+25 %) and the model (+25 %) became slower"),
-        (0.08, 0.05, "the input pipeline (+0.0 %) and the model (+0.0 %) did not become slower"),
+        (0.08, 0.05, "the input pipeline (+0.0 %) and the model (+0.0 %) did not become as much slower"),
         (0.09, 0.05, "the input pipeline (+12 %) became slower, the model (+0.0 %) did not"),
-        (0.0899, 0.05, "the input pipeline (+12 %) and the model (+0.0 %) did not become slower"),
+        (0.0899, 0.05, "the input pipeline (+12 %) and the model (+0.0 %) did not become as much slower"),
     ],
 )
 def test_part_that_grew_by_half_as_much_as_the_step_became_slower(pipeline, model, explained):

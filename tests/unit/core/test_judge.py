@@ -264,9 +264,25 @@ def test_other_batches_or_weights_are_noise_in_both():
     assert "whether it learns was not told" in judgement.notes[0]
 
 
-def test_curves_of_other_lengths_are_not_taken_step_by_step():
-    longer = loss_figures((*uneven(0.01).curve, 2.25))
-    assert judge(measurement(loss=uneven(0.0)), baseline(loss=longer), Limits()).verdict is Verdict.PASSED
+@pytest.mark.parametrize(("mine", "theirs"), [(8, 4), (4, 8)])
+def test_curves_of_other_lengths_are_compared_over_the_steps_that_both_took(mine, theirs):
+    """A training of twice as many steps falls twice as far, and is no better for that."""
+    steps = [2.0 - 0.1 * step for step in range(8)]
+    judgement = judge(measurement(loss=loss(steps[:mine])), baseline(loss=loss(steps[:theirs])), Limits())
+
+    assert judgement.verdict is Verdict.PASSED
+    assert check(judgement, "loss_decrease").measured == check(judgement, "loss_decrease").baseline == 0.15
+
+
+def test_baseline_that_fell_by_less_than_its_processes_were_apart_does_not_tell_that_it_must_fall():
+    apart = baseline(loss=replace(loss((2.0, 1.99, 1.98, 1.97)), spread=0.05))
+    assert judge(measurement(loss=loss((2.0, 2.0, 2.01, 2.0))), apart, Limits()).verdict is Verdict.PASSED
+    assert judge(measurement(loss=loss((2.0, 2.05, 2.1, 2.15))), apart, Limits()).verdict is Verdict.UNHEALTHY
+
+
+def test_loss_that_begins_at_zero_has_nothing_to_diverge_from():
+    sparse = measurement(loss=loss_figures((0.0, 0.3, 0.0, 0.2)))
+    assert judge(sparse, None, Limits(min_loss_decrease=-1)).verdict is Verdict.NO_BASELINE
 
 
 @pytest.mark.parametrize(("decrease", "verdict"), [(0.25, Verdict.PASSED), (0.24, Verdict.REGRESSED)])

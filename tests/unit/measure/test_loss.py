@@ -55,3 +55,9 @@ def test_loss_that_begins_at_zero_decreases_by_nothing():
 
 def test_decrease_of_what_is_not_finite_is_not_a_number():
     assert math.isnan(loss_figures([1.0, math.nan]).decrease)
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf, -math.inf])
+def test_loss_that_is_lost_has_no_decrease(lost):
+    figures = loss_figures([math.inf, lost, 1.0, 1.0, lost, math.inf, 1.0, 1.0])
+    assert all(map(math.isnan, (figures.first, figures.last, figures.decrease)))
