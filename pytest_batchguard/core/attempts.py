@@ -21,6 +21,8 @@ _ALARMS = {Verdict.UNHEALTHY, Verdict.REGRESSED, Verdict.INCONCLUSIVE}
 _FINE = {Verdict.PASSED, Verdict.NO_BASELINE}
 _FEWEST_IF_CERTAIN = 2
 _SUSPICIOUS = 0.5
+_LARGEST_SPREAD = 0.5
+"""Of a base's decreases, as a share of the middle one: the rest is held against the head, whatever they do."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def _smallest_peak(figures: Iterable[MemoryFigures | None]) -> int:
 def _accepted_together(attempts: Sequence[Attempted], place: int) -> Baseline | None:
     """Return the baseline at `place` with the smallest peak and the median loss decrease of all.
 
-    A base that is measured with every attempt varies as the head does.
+    A base that is measured with every attempt varies as the head does; how far its decreases are apart is known then.
     """
     accepted = attempts[place].baseline
     if accepted is None:
@@ -188,8 +190,17 @@ def _accepted_together(attempts: Sequence[Attempted], place: int) -> Baseline | 
     return replace(
         accepted,
         memory=replace(accepted.memory, peak_bytes=peak) if accepted.memory else None,
-        loss=median_loss(each.loss for each in every) if accepted.loss else None,
+        loss=_accepted_loss([each.loss for each in every if each.loss is not None]) if accepted.loss else None,
     )
+
+
+def _accepted_loss(losses: Sequence[LossFigures]) -> LossFigures | None:
+    typical = median_loss(losses)
+    if typical is None or typical.spread is not None:
+        return typical
+    decreases = [round_significant(each.decrease) for each in losses]
+    spread = min(max(decreases) - min(decreases), _LARGEST_SPREAD * abs(typical.decrease))
+    return replace(typical, spread=spread)
 
 
 def _throughput_together(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -25,7 +25,7 @@ from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.provenance import ProvenanceStamp
 from pytest_batchguard.plugin.recording import Guarded, Recording
-from pytest_batchguard.plugin.reports import has_failed
+from pytest_batchguard.plugin.reports import has_ended, has_failed
 
 Measure = Callable[[], Attempt]
 
@@ -142,8 +142,15 @@ def problem_of(attempt: Attempt) -> str:
     failed = next((report for report in attempt.reports if has_failed(report)), None)
     if failed is not None and (attempt.measurement is not None or failed.failed):
         return f"the test itself failed in {failed.when}"
-    if attempt.measurement is not None or any(report.skipped for report in attempt.reports):
-        return ""
-    if not attempt.reports:
+    if not attempt.reports and attempt.measurement is None:
         return f"its process did not come to the test: {last_line(attempt.output) or 'it collected nothing'}"
-    return _NEVER_TRAINED
+    if not has_ended(attempt.reports):
+        return f"its session broke off within the test: {last_line(attempt.output) or 'it said nothing'}"
+    return "" if attempt.measurement is not None or _was_skipped(attempt.reports) else _NEVER_TRAINED
+
+
+def _was_skipped(reports: Sequence[pytest.TestReport]) -> bool:
+    """Return whether the test itself was skipped: a part of it, or what tears it down, may skip itself alone."""
+    last = {report.when: report for report in reports}  # the test's own call comes after those of its parts
+    told = last.get("call", last.get("setup"))
+    return told is not None and told.skipped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,5 +66,14 @@ def _is_ours(file: str) -> bool:
     return Path(file).is_relative_to(Path(__file__).parents[1])
 
 
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+"""Not all of `sys.prefix`: that may be `/usr` with the project in `/usr/src`, or the project's own folder."""
+
+
 def _is_installed(path: str) -> bool:
-    return not path or Path(path).is_relative_to(sys.prefix) or "site-packages" in Path(path).parts
+    parts = Path(path).parts
+    return (
+        not path
+        or not {"site-packages", "dist-packages"}.isdisjoint(parts)
+        or any(Path(path).is_relative_to(folder) for folder in _INSTALLED)
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import pytest
@@ -56,6 +56,8 @@ def verdict_reports(
         reason = _reason_of_xpass(call)
         if reason is not None:
             call.wasxfail = reason
+        if hasattr(call, "wasxfail") and _expects_an_error(item):
+            del call.wasxfail
         call.longrepr = VerdictRepr(result, *_place(item))
         call.outcome = "skipped" if hasattr(call, "wasxfail") else "failed"
     return reports
@@ -96,6 +98,11 @@ def reports_of(item: pytest.Item, work: Callable[[], list[pytest.TestReport]]) -
 def has_failed(report: pytest.TestReport) -> bool:
     """Return whether the test itself failed, as expected or not; passing against expectation is no failure of it."""
     return (report.failed and _reason_of_xpass(report) is None) or (report.skipped and hasattr(report, "wasxfail"))
+
+
+def has_ended(reports: Iterable[pytest.TestReport]) -> bool:
+    """Return whether the protocol of a test came to its end, which is always a teardown."""
+    return any(report.when == "teardown" for report in reports)
 
 
 def said_by(report: pytest.TestReport) -> str:
@@ -139,6 +146,11 @@ def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:
     failure = result.measurement.failure if result.measurement else None
     out_of_memory = failure is not None and failure.is_out_of_memory
     return has_failed(call) and not out_of_memory
+
+
+def _expects_an_error(item: pytest.Item) -> bool:
+    """Return whether it is a certain exception that is expected to fail the test, and no verdict."""
+    return any(marker.kwargs.get("raises") for marker in item.iter_markers("xfail"))
 
 
 def _reason_of_xpass(report: pytest.TestReport) -> str | None:

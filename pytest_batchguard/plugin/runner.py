@@ -30,6 +30,7 @@ from pytest_batchguard.plugin.conversation import Attempt, Beside, Conversation,
 from pytest_batchguard.plugin.endings import failure_of, kernel_kills, tail, with_strangers
 from pytest_batchguard.plugin.place import Place
 from pytest_batchguard.plugin.policy import Policy
+from pytest_batchguard.plugin.reports import has_ended
 from pytest_batchguard.storage.checkout import Checkout
 from pytest_batchguard.training import oom
 
@@ -142,8 +143,8 @@ class CaseRunner:
             killed = kernel_kills() > killed_before
             failure = failure_of(ending, attempt.output, timeout_seconds, conversation.phase, killed_by_kernel=killed)
             attempt.measurement = _failed(plan, failure)
-        elif not attempt.reports and not attempt.output:
-            attempt.output = tail(job.output_path)  # of a session that ended before the test
+        elif not has_ended(attempt.reports):
+            attempt.output = attempt.output or tail(job.output_path)  # of a session that broke off
         elif attempt.measurement is not None:
             is_tight = oom.was_tight(tail(job.output_path))
             seen = ((_TIGHT, is_tight), (_NO_ROOM_BESIDE, conversation.has_no_yardstick))

@@ -81,6 +81,24 @@ WANTS_THE_TERMINAL = """
 def pytest_sessionstart(session):
     session.config.pluginmanager.getplugin("terminalreporter").write_line("hello")
 """
+LOSES_A_FAILURE = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.failed:
+        item.config.pluginmanager.get_plugin("terminalreporter").write_line("hello")
+    return report
+"""
+ASSERTS_MORE = """
+import pytest
+import tiny
+
+@pytest.mark.batchguard(4, 8)
+def test_guard(batchguard):
+    assert tiny.train(batchguard).loss.last < -1
+"""
 TEARS_DOWN = """
 import pathlib
 import pytest
@@ -225,3 +243,13 @@ def test_session_of_a_case_that_does_not_start_is_told_with_its_last_words(proje
 
     problem = "broken: its process did not come to the test: INTERNALERROR> AttributeError: 'NoneType' object"
     assert problem in text_of(run.stdout.lines)
+
+
+def test_session_that_breaks_off_after_the_training_is_broken(new_project):
+    project = new_project(test_it=ASSERTS_MORE)
+    project.write({"conftest.py": LOSES_A_FAILURE})
+
+    run = project.run("--batchguard")
+
+    assert run.exit_code == pytest.ExitCode.TESTS_FAILED
+    assert "broken: its session broke off within the test: INTERNALERROR> AttributeError" in text_of(run.stdout.lines)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.project import text_of
+
 GUARDS = """
 import pytest
 import tiny
@@ -35,6 +37,11 @@ def test_good_against_strict_expectation(batchguard):
 @pytest.mark.xfail
 def test_asserts_as_expected(batchguard):
     assert tiny.train(batchguard).batch_size == 5
+
+@lazy
+@pytest.mark.xfail(raises=ValueError)
+def test_lazy_where_an_error_is_expected(batchguard):
+    tiny.train(batchguard)
 
 @good
 @pytest.mark.xfail(raises=ValueError)
@@ -99,13 +106,17 @@ def test_case_that_passes_against_strict_expectation_fails_for_that(run):
     assert "[XPASS(strict)] the new card is late" in run.section("test_good_against_strict_expectation[b4-8x8]")
 
 
+def test_verdict_is_not_the_error_that_is_expected(run):
+    assert "unhealthy: loss decrease" in text_of(run.section("test_lazy_where_an_error_is_expected[b4-8x8]"))
+
+
 def test_case_that_fails_otherwise_than_expected_fails(run):
     assert "E       LookupError: no such augmentation" in run.section("test_fails_otherwise_than_expected[b4-8x8]")
 
 
 def test_only_what_failed_unexpectedly_fails_the_run(run):
     assert run.exit_code == pytest.ExitCode.TESTS_FAILED
-    run.stdout.fnmatch_lines(["*= 2 failed, 3 xfailed, 1 xpassed in *"])
+    run.stdout.fnmatch_lines(["*= 3 failed, 3 xfailed, 1 xpassed in *"])
 
 
 @pytest.mark.parametrize("reason", ["by mark", "by condition", "by itself"])

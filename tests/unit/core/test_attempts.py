@@ -253,6 +253,25 @@ def test_loss_is_held_against_the_middle_of_a_base_that_varies():
     assert (loss.measured, loss.baseline, loss.verdict) == (0.5, 0.6, Verdict.PASSED)
 
 
+@pytest.mark.parametrize(
+    ("bases", "least"),
+    [((0.6, 0.6, 0.6), 0.42), ((0.5, 0.6, 0.75), 0.35), ((0.3, 0.6, 0.9), 0.3)],
+    ids=["alike", "apart", "further apart than half of the middle one"],
+)
+def test_loss_may_miss_as_much_as_the_attempts_of_a_base_are_apart(bases, least):
+    accepted = [replace(EVEN, loss=learning(decrease).loss) for decrease in bases]
+
+    def concluded(decrease):
+        heads = [learning(decrease + apart) for apart in (-0.001, 0.001, 0.0)]
+        judged = [
+            Attempted(head, base, judge(head, base, Limits())) for head, base in zip(heads, accepted, strict=True)
+        ]
+        return several.conclude(judged, Limits()).judgement.verdict
+
+    assert concluded(least + 0.01) is Verdict.PASSED
+    assert concluded(least - 0.01) is Verdict.REGRESSED
+
+
 # Taken together
 
 

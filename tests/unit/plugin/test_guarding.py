@@ -47,11 +47,14 @@ class Processes:
     def __call__(self):
         self.count += 1
         outcome = self.outcomes.pop(0)
-        return outcome if isinstance(outcome, Attempt) else Attempt([report()], outcome)
+        return outcome if isinstance(outcome, Attempt) else Attempt([report(), ENDED], outcome)
 
 
 def report(outcome="passed", when="call"):
     return SimpleNamespace(failed=outcome == "failed", skipped=outcome == "skipped", when=when, longrepr=None)
+
+
+ENDED = report(when="teardown")
 
 
 def guard(processes, accepted=None, *, records=False, repeat_count=3, limits=None):
@@ -109,15 +112,15 @@ def test_alarm_that_stays_in_doubt_is_measured_as_often_as_may_be():
 
 
 def test_alarm_stands_where_the_case_skips_itself_when_it_is_measured_again():
-    processes = Processes(SLOW, Attempt([report("skipped", "setup")]))
+    processes = Processes(SLOW, Attempt([report("skipped", "setup"), ENDED]))
     guarded = guard(processes, baseline())
     assert (guarded.result.judgement.verdict, processes.count) == (Verdict.REGRESSED, 2)
     assert guarded.result.measurement == replace(SLOW, provenance=guarded.result.measurement.provenance)
 
 
 def test_alarm_stands_where_the_base_fails_when_it_is_measured_again():
-    lonely = Attempt([report()], FINE, base_problem="broken base: gone")
-    first = Attempt([report()], SLOW, base=baseline())
+    lonely = Attempt([report(), ENDED], FINE, base_problem="broken base: gone")
+    first = Attempt([report(), ENDED], SLOW, base=baseline())
     result = guard(Processes(first, lonely)).result
     assert (result.judgement.verdict, len(result.attempts)) == (Verdict.REGRESSED, 1)
 
@@ -131,7 +134,8 @@ def test_loss_that_is_the_same_again_is_not_measured_once_more():
 def test_attempt_shown_is_the_one_nearest_to_the_verdict():
     paces = {"one": 2.3, "two": 2.26, "three": 2.22}
     attempts = [
-        Attempt([report()], measurement(throughput=throughput(pace)), output=name) for name, pace in paces.items()
+        Attempt([report(), ENDED], measurement(throughput=throughput(pace)), output=name)
+        for name, pace in paces.items()
     ]
     guarded = guard(Processes(*attempts), baseline())
     assert guarded.result.measurement.throughput.pace == pytest.approx((2.3 * 2.26 * 2.22) ** (1 / 3))
@@ -169,13 +173,16 @@ def broken_reason(attempt):
 
 
 def test_guard_that_never_trains_is_broken():
-    assert broken_reason(Attempt([report(when="setup"), report()])).startswith("the guard never trained: call")
+    assert broken_reason(Attempt([report(when="setup"), report(), ENDED])).startswith("the guard never trained: call")
 
 
 @pytest.mark.parametrize("when", ["setup", "call", "teardown"])
 @pytest.mark.parametrize("measured", [None, FINE])
 def test_test_that_fails_is_broken_whatever_was_measured(when, measured):
-    assert broken_reason(Attempt([report(), report("failed", when)], measured)) == f"the test itself failed in {when}"
+    assert (
+        broken_reason(Attempt([report(), report("failed", when), ENDED], measured))
+        == f"the test itself failed in {when}"
+    )
 
 
 def test_process_that_did_not_find_the_test_is_broken_with_its_last_words():
@@ -185,13 +192,24 @@ def test_process_that_did_not_find_the_test_is_broken_with_its_last_words():
     assert broken_reason(Attempt()) == "its process did not come to the test: it collected nothing"
 
 
+@pytest.mark.parametrize("measured", [None, FINE])
+def test_session_that_broke_off_is_broken(measured):
+    reason = broken_reason(Attempt([report(when="setup")], measured, output="INTERNALERROR> AttributeError: no writer"))
+    assert reason == "its session broke off within the test: INTERNALERROR> AttributeError: no writer"
+
+
+@pytest.mark.parametrize("parts", [[report("skipped"), report()], [report(), report("skipped", "teardown")]])
+def test_guard_of_which_only_a_part_was_skipped_never_trained(parts):
+    assert broken_reason(Attempt([report(when="setup"), *parts, ENDED])).startswith("the guard never trained")
+
+
 def test_failure_that_was_sent_says_more_than_the_report():
     failed = measurement(failure=Failure(FailureKind.ERROR, "the data has no batch"))
-    assert broken_reason(Attempt([report("failed")], failed)) == "the data has no batch"
+    assert broken_reason(Attempt([report("failed"), ENDED], failed)) == "the data has no batch"
 
 
 def test_test_that_skips_itself_is_no_case():
-    guarded = guard(Processes(Attempt([report("skipped", "setup")])), baseline())
+    guarded = guard(Processes(Attempt([report("skipped", "setup"), ENDED])), baseline())
     assert guarded.result is None
     assert guarded.attempt.reports[0].skipped
 
@@ -232,7 +250,7 @@ def test_values_that_disagree_are_not_recorded():
     [
         (measurement(loss=loss((1.0, math.nan))), Limits(), Verdict.UNHEALTHY),
         (measurement(failure=Failure(FailureKind.OOM, "no room")), Limits(), Verdict.DOES_NOT_FIT),
-        (Attempt([report("failed")], FINE), Limits(), Verdict.BROKEN),
+        (Attempt([report("failed"), ENDED], FINE), Limits(), Verdict.BROKEN),
     ],
 )
 def test_what_is_not_healthy_is_not_recorded_and_not_measured_on(bad, limits, verdict):
@@ -256,7 +274,7 @@ def test_limit_that_most_processes_breach_is_breached():
 
 
 def test_test_that_skips_itself_is_not_recorded():
-    processes = Processes(Attempt([report("skipped", "setup")]), FINE, FINE)
+    processes = Processes(Attempt([report("skipped", "setup"), ENDED]), FINE, FINE)
     assert guard(processes, records=True).result is None
     assert processes.count == 1
 

@@ -1,6 +1,7 @@
 """Where a case's process runs: what is the project's moves with it, what is installed stays."""
 
 import sys
+import sysconfig
 from pathlib import Path
 from types import ModuleType
 
@@ -53,7 +54,7 @@ def test_what_is_reached_through_a_link_is_the_projects_too(tmp_path, imported):
 
 
 def test_installed_packages_stay_although_they_lie_in_the_project():
-    installed = ["/home/me/project/.venv/lib/python3.12/site-packages", f"{sys.prefix}/lib", ""]
+    installed = ["/home/me/project/.venv/lib/python3.12/site-packages", sysconfig.get_path("stdlib"), ""]
     assert BASE.module_path(["/home/me/project/src", *installed]) == ("/tmp/base/project/src", *installed)
 
 
