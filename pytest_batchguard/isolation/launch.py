@@ -110,8 +110,10 @@ class ForkLauncher:
         return _ForkedChild(self, ours, started["pid"])
 
     def close(self) -> None:
-        """End the server; it kills what it still runs."""
+        """End the server; it kills what it still runs, and one that is not ready yet runs nothing."""
         self._control.close()
+        if not self._ready:
+            self._process.kill()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

@@ -26,8 +26,14 @@ ACTIVE = pytest.StashKey[tuple[Plan, Parent]]()
 
 _WRITES_ELSEWHERE = ("xmlpath", "report_log", "htmlpath", "json_report_file", "allure_report_dir")
 _SELECTS_TESTS = {"keyword": "", "markexpr": "", "deselect": None, "lf": False, "failedfirst": False, "newfirst": False}
-_INTERFERES = {"log_file": os.devnull, "randomly_reset_seed": False}
-"""Would empty the parent's log; would seed anew after the fixture has (pytest-randomly)."""
+_INTERFERES = {
+    "log_file": os.devnull,
+    "randomly_reset_seed": False,
+    "setupshow": False,
+    "setuponly": False,
+    "setupplan": False,
+}
+"""Would empty the parent's log; would seed anew after the fixture has (pytest-randomly); would want a terminal."""
 
 _PARENTS_ALONE = ("lfplugin", "nfplugin", "stepwiseplugin", "rerunfailures")
 """Plugins that would remember in the parent's place, or train again in the same process (pytest-rerunfailures)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -138,6 +139,8 @@ class CaseRunner:
                 failure = Failure(FailureKind.ERROR, f"its process did not start: {last_line(str(error))}")
                 attempt.measurement = _failed(plan, failure)
                 return attempt
+            finally:
+                shutil.rmtree(job.payload.temporary_directory, ignore_errors=True)  # many copies fill the disk
         if ending.kind is not EndingKind.COMPLETE:
             attempt.output = tail(job.output_path)
             killed = kernel_kills() > killed_before

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_batchguard.core.tuning import Tuning
+from pytest_batchguard.errors import last_line
 from pytest_batchguard.report.tuning_lines import noise_text, titles
 
 _GIB = 2**30
@@ -26,7 +27,12 @@ def draw_beside(path: Path, tunings: Sequence[Tuning], shown: Callable[[Path], s
     if importlib.util.find_spec("matplotlib") is None:
         return "no picture was drawn: pip install 'pytest-batchguard[report]'"
     picture = path.with_suffix(".svg")
-    draw(picture, tunings)
+    try:
+        draw(picture, tunings)
+    except OSError:
+        raise
+    except Exception as error:  # whatever matplotlib or its import raises: the table is worth more
+        return f"no picture was drawn: {type(error).__name__}: {last_line(str(error))}"
     return f"drawn: {shown(picture)}"
 
 

@@ -99,6 +99,20 @@ import tiny
 def test_guard(batchguard):
     assert tiny.train(batchguard).loss.last < -1
 """
+LEAVES_FILES = """
+import pathlib
+import pytest
+import tiny
+
+@pytest.mark.batchguard([4, 8], 8)
+def test_guard(batchguard, tmp_path):
+    told = pathlib.Path("told")
+    earlier = told.read_text().splitlines() if told.exists() else []
+    assert not any(pathlib.Path(folder).exists() for folder in earlier)
+    (tmp_path / "images").write_text("many")
+    told.write_text("\\n".join([*earlier, str(tmp_path)]))
+    tiny.train(batchguard)
+"""
 TEARS_DOWN = """
 import pathlib
 import pytest
@@ -243,6 +257,14 @@ def test_session_of_a_case_that_does_not_start_is_told_with_its_last_words(proje
 
     problem = "broken: its process did not come to the test: INTERNALERROR> AttributeError: 'NoneType' object"
     assert problem in text_of(run.stdout.lines)
+
+
+def test_temporary_files_of_a_process_go_with_it(new_project):
+    project = new_project(test_it=LEAVES_FILES)
+
+    run = project.run("--batchguard", "--setup-show")
+
+    assert run.outcomes() == {"passed": 2}
 
 
 def test_session_that_breaks_off_after_the_training_is_broken(new_project):

@@ -35,6 +35,18 @@ def test_without_matplotlib_a_line_says_what_to_install(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_picture_that_cannot_be_drawn_loses_nothing_else(monkeypatch, tmp_path):
+    def fail(*_):
+        raise AttributeError("module 'numpy' has no attribute 'core'")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: "there")
+    monkeypatch.setattr(picture, "draw", fail)
+
+    line = picture.draw_beside(tmp_path / "batchguard-tune.yaml", [WHOLE], str)
+
+    assert line == "no picture was drawn: AttributeError: module 'numpy' has no attribute 'core'"
+
+
 @pytest.mark.parametrize("tunings", [[WHOLE], [BARE], [WHOLE, BARE, replace(WHOLE, largest=None)]])
 def test_picture_lies_beside_the_file_and_is_svg(tunings, tmp_path):
     pytest.importorskip("matplotlib")
