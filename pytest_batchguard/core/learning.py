@@ -13,6 +13,9 @@ from pytest_batchguard.core.noise import MARGIN, clearly_falls, loss_reach, reac
 from pytest_batchguard.core.statistics import quarter_means, relative_decrease, scatter
 from pytest_batchguard.core.units import round_significant
 
+_FEWEST_LOSSES = 4
+"""A curve of fewer has no quarters; no training that is measured is so short."""
+
 _EXPLODED = 1e5
 """Growth of the loss from which on Keras's running mean, in float32, shows nothing of a loss like the first."""
 
@@ -45,8 +48,8 @@ def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limi
 
 def check_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> Check:
     """Hold the decrease of a finite loss against the baseline's, over as many steps as both took."""
-    if accepted.curve and len(loss.curve) != len(accepted.curve):
-        common = min(len(loss.curve), len(accepted.curve))
+    common = min(len(loss.curve), len(accepted.curve))
+    if common >= _FEWEST_LOSSES:
         loss, accepted = _over(loss, common), _over(accepted, common)
     decrease = round_significant(accepted.decrease)
     allowed = _tolerated_decrease(loss, accepted, limits)
@@ -75,6 +78,8 @@ def leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits
 
 def _over(loss: LossFigures, steps: int) -> LossFigures:
     """Return the figures of the first steps alone."""
+    if len(loss.curve) == steps:
+        return loss
     curve = loss.curve[:steps]
     first, last = quarter_means(curve)
     return replace(loss, first=first, last=last, decrease=relative_decrease(first, last), curve=curve)
