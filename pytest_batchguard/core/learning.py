@@ -1,16 +1,16 @@
-"""Does it learn? A loss against what any loss must do and against the baseline's, as far as its noise allows."""
+"""Does it learn? A loss, against what any loss must do and against the baseline's, as far as its noise allows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pytest_batchguard.core.checks import at_least, at_most
 from pytest_batchguard.core.figures import LossFigures
 from pytest_batchguard.core.model import Check, Limits, Verdict
 from pytest_batchguard.core.noise import MARGIN, clearly_falls, loss_reach, reach_apart
-from pytest_batchguard.core.statistics import quarter_means, relative_decrease, scatter
+from pytest_batchguard.core.statistics import quarter_means, scatter
 from pytest_batchguard.core.units import round_significant
 
 _FEWEST_LOSSES = 4
@@ -18,6 +18,19 @@ _FEWEST_LOSSES = 4
 
 _EXPLODED = 1e5
 """Growth of the loss from which on Keras's running mean, in float32, shows nothing of a loss like the first."""
+
+
+def loss_figures(curve: Sequence[float]) -> LossFigures:
+    """Return first and last quarter and the decrease between them, relative to the first; nan where any is not finite.
+
+    Args:
+        curve: The loss of every step, at least one.
+    """
+    if not all(map(math.isfinite, curve)):
+        return LossFigures(math.nan, math.nan, math.nan, tuple(curve))
+    first, last = quarter_means(curve)
+    decrease = (first - last) / abs(first) if first else 0.0
+    return LossFigures(first, last, decrease, tuple(curve))
 
 
 def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> Iterator[Check]:
@@ -80,9 +93,7 @@ def _over(loss: LossFigures, steps: int) -> LossFigures:
     """Return the figures of the first steps alone."""
     if len(loss.curve) == steps:
         return loss
-    curve = loss.curve[:steps]
-    first, last = quarter_means(curve)
-    return replace(loss, first=first, last=last, decrease=relative_decrease(first, last), curve=curve)
+    return replace(loss_figures(loss.curve[:steps]), spread=loss.spread)
 
 
 def _least_decrease(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> float:

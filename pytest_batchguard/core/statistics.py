@@ -58,11 +58,6 @@ def quarter_means(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values[:quarter]), fmean(values[-quarter:])
 
 
-def relative_decrease(first: float, last: float) -> float:
-    """Return by what share of where it began a figure fell; zero where it began at zero."""
-    return (first - last) / abs(first) if first else 0.0
-
-
 def scatter(values: Sequence[float]) -> float:
     """Return the standard deviation of values around their trend; zero of fewer than three.
 

@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_batchguard.core.figures import ThroughputFigures
+from pytest_batchguard.core.learning import loss_figures
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.answering import AnsweringMeter
 from pytest_batchguard.measure.contention import CpuClock
-from pytest_batchguard.measure.loss import loss_figures
 from pytest_batchguard.measure.memory import MEMORY_PASS_STEPS, PROBE_STEPS, MemoryMeter
 from pytest_batchguard.measure.nvml import GpuUse
 from pytest_batchguard.measure.stopwatch import Drift

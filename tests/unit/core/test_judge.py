@@ -7,6 +7,7 @@ import pytest
 
 from pytest_batchguard.core.figures import Contention, LossFigures
 from pytest_batchguard.core.judge import judge
+from pytest_batchguard.core.learning import loss_figures
 from pytest_batchguard.core.model import (
     Failure,
     FailureKind,
@@ -18,7 +19,6 @@ from pytest_batchguard.core.model import (
 )
 from pytest_batchguard.core.noise import MARGIN, clearly_falls, interval, tolerated
 from pytest_batchguard.core.quantities import QUANTITIES
-from pytest_batchguard.measure.loss import loss_figures
 from tests.unit.samples import MIB, baseline, breakdown, full_baseline, loss, measurement, memory, throughput
 
 
