@@ -24,7 +24,7 @@ from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.endings import tail
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.reports import has_failed, said_by
-from pytest_batchguard.plugin.runner import CaseRunner
+from pytest_batchguard.plugin.runner import CaseRunner, remove_temporary_files
 from pytest_batchguard.storage.checkout import Checkout
 from pytest_batchguard.training import oom
 
@@ -224,9 +224,10 @@ class _Beside:
                 self.problem = last_line(ending.detail) or f"its process ended with: {ending.kind.value}"
 
     def close(self) -> None:
-        """Kill what is left."""
+        """Kill what is left, and remove its temporary files."""
         if self._companion is not None:
             self._companion.close()
+            remove_temporary_files(self._job)
 
 
 def _nobody() -> Any:

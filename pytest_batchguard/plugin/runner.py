@@ -140,7 +140,7 @@ class CaseRunner:
                 attempt.measurement = _failed(plan, failure)
                 return attempt
             finally:
-                shutil.rmtree(job.payload.temporary_directory, ignore_errors=True)  # many copies fill the disk
+                remove_temporary_files(job)
         if ending.kind is not EndingKind.COMPLETE:
             attempt.output = tail(job.output_path)
             killed = kernel_kills() > killed_before
@@ -257,6 +257,11 @@ class CaseRunner:
         companion = Companion(self.launch(job, plan.kind), _YARDSTICK_SECONDS)
         stack.callback(companion.close)
         return companion
+
+
+def remove_temporary_files(job: Job) -> None:
+    """Remove the `tmp_path` tree of a case's process that has ended: those of many processes fill a disk."""
+    shutil.rmtree(job.payload.temporary_directory, ignore_errors=True)
 
 
 def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:

@@ -15,6 +15,7 @@ from pytest_batchguard.plugin.conversation import Attempt, Conversation
 from pytest_batchguard.plugin.policy import Policy
 from tests.unit.samples import GPU, NODE_ID, measurement, throughput
 
+JOB = SimpleNamespace(payload=SimpleNamespace(temporary_directory="/nowhere/batchguard"))
 POLICY = Policy(Case(32, ImageSize(180, 180)), Limits(), steps=20, warmup=5, seed=0, timeout_seconds=60.0)
 
 
@@ -46,7 +47,7 @@ class Runner:
         return Attempt([], measurement())
 
     def job(self, *_, **__):
-        return SimpleNamespace()
+        return JOB
 
     def launch(self, *_):
         return self.base
@@ -101,7 +102,7 @@ class SmallCard:
         return Attempt([], paced(2.0))
 
     def job(self, *_):
-        return SimpleNamespace()
+        return JOB
 
     def conversation(self, start_beside):
         return Conversation(SimpleNamespace(), print, start_beside)
