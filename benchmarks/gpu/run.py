@@ -1,11 +1,11 @@
 """Everything that has to be seen on a GPU, in under 20 minutes: one command, one JSON file.
 
-    python benchmarks/gpu/run.py [--minutes M] [--kinds KIND …] [STEP …]
+    python benchmarks/gpu/run.py [STEP …] [--minutes M] [--kinds KIND …]
 
 Writes benchmarks/results/gpu-<device key>.json after every step and goes on after one that fails. A step that has used
-up its share of the time says what it left out. Steps that only ask for memory may run beside one another, for one kind
-of model each. `--device cpu` runs the same on a CPU: to see that the script works, and to see how well the peaks there
-foretell a GPU's.
+up its share of the time says what it left out; steps asked for by name share it evenly. Steps that only ask for memory
+may run beside one another, for one kind of model each. `--device cpu` runs the same on a CPU: to see that the script
+works, and to see how well the peaks there foretell a GPU's.
 """
 
 from __future__ import annotations
@@ -358,7 +358,7 @@ def step_peaks(host: Host) -> dict[str, Any]:
     found: dict[str, Any] = {}
     allocator = {"TF_CPU_ALLOCATOR_USE_BFC": "1", "TF_ENABLE_ONEDNN_OPTS": "0", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     device = "GPU:0" if host.device.is_gpu else "CPU:0"
-    for kind, size, jit in product(host.kinds, (96, 224), (False, True)):
+    for kind, jit, size in product(host.kinds, (False, True), (96, 224)):
         if not host.is_late:
             program = STEP_PEAKS.replace("{asked}", repr((kind, size, 32, jit, device)))
             found[f"{kind} {size} xla {jit}"] = _printed_by(host, program, **allocator)
@@ -458,7 +458,7 @@ STEPS: dict[str, tuple[Step, float]] = {
     "spread": (spread, 0.4),
     "tuning": (tuning, 0.95),
 }
-"""Each with its share of the time that is then left."""
+"""Each with its share of the time that is then left, where all are run."""
 
 
 def _guards() -> str:
@@ -494,14 +494,15 @@ def main() -> None:
     def work(bench: Bench) -> None:
         host.add(bench)
         if len(host.benches) == total:
-            for name in arguments.steps or STEPS:
-                _run_step(host, name)
+            asked = arguments.steps or list(STEPS)
+            for number, name in enumerate(asked):
+                _run_step(host, name, 1 / (len(asked) - number) if arguments.steps else STEPS[name][1])
 
     work_on(_guards(), host.device, work, _module_path())
 
 
-def _run_step(host: Host, name: str) -> None:
-    step, share = STEPS[name]
+def _run_step(host: Host, name: str, share: float) -> None:
+    step, _share = STEPS[name]
     host.begin_step(share)
     key = name if set(host.kinds) == set(KINDS) else f"{name} {' '.join(host.kinds)}"
     path = RESULTS / f"gpu-{host.device.key}.json"
