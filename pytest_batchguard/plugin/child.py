@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ def run_case(assignment: Assignment, link: Any) -> None:
 
 
 def list_cases(assignment: Assignment, link: Any) -> None:
-    """Send the node id of every case that the parent's arguments select; the entry of a job."""
+    """Send the node id of every case in the files that the parent's arguments name; the entry of a job."""
     lister = CaseLister(link.send)
     code = pytest.main(["--collect-only", *assignment.arguments], plugins=[lister])
     link.send({"kind": "session", "exit_code": int(code), "started": lister.started})
@@ -95,6 +95,7 @@ class CaseLister:
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self._send = send
+        self._node_ids: list[str] = []
         self.started = False
 
     @pytest.hookimpl(tryfirst=True)
@@ -109,11 +110,14 @@ class CaseLister:
         config.args = [file for file in files if _exists(file, config)]
         return None if config.args else pytest.ExitCode.NO_TESTS_COLLECTED
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Send the cases, deselected ones left out."""
-        cases = [item.nodeid for item in session.items if item.get_closest_marker("batchguard")]
-        self._send({"kind": "cases", "node_ids": cases})
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Take a case, before another plugin selects some of all."""
+        if item.get_closest_marker("batchguard"):
+            self._node_ids.append(item.nodeid)
+
+    def pytest_collection_finish(self) -> None:
+        """Send the cases."""
+        self._send({"kind": "cases", "node_ids": self._node_ids})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send what could not be collected."""
@@ -165,11 +169,17 @@ class ChildPlugin:
             if session.config.pluginmanager.has_plugin(name):
                 session.config.pluginmanager.unregister(name=name)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the one item; the path of a file outside the rootdir may be another here than in the parent."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Iterator[None]:
+        """Keep the one item, also from plugins that select some of many, as the parent's have.
+
+        The path of a file outside the rootdir may be another here than in the parent.
+        """
         name = self._assignment.node_id.partition("::")[2]
-        items[:] = [item for item in items if item.nodeid.partition("::")[2] == name]
+        own = [item for item in items if item.nodeid.partition("::")[2] == name]
+        items[:] = own
+        yield
+        items[:] = own
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send why the item could not be collected."""

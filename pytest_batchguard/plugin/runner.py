@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -204,13 +204,16 @@ class CaseRunner:
         environment = _server_environment(self._server_of(plan.kind), self._device)
         if plan.has_cpu_pool:
             environment |= cpu_allocator_environment(plan.budget_bytes or plan.device.memory_bytes)
+        directory = place.path(invocation.dir)
+        # Relative, since pytest takes a bracket in a path for the beginning of a parameter.
+        file = os.path.relpath(place.path(item.path), directory)
         function = item.nodeid.partition("::")[2].partition("[")[0]
         captures = self._config.getoption("capture") != "no"
         # What is printed then goes to the process's own output too, where it outlives a crash.
         capture = f"--capture={'tee-sys' if captures else 'no'}"
         assignment = Assignment(
-            arguments=(*place.arguments(invocation.args), capture),
-            target=f"{place.path(item.path)}::{function}",
+            arguments=_with_option(place.arguments(invocation.args), capture),
+            target=f"{file}::{function}",
             node_id=item.nodeid,
             plan=plan,
             temporary_directory=self._path(f"tmp-{self._processes}"),
@@ -221,7 +224,7 @@ class CaseRunner:
             entry=_ENTRY,
             payload=assignment,
             environment=environment,
-            working_directory=str(place.path(invocation.dir)),
+            working_directory=str(directory),
             module_path=place.module_path(sys.path),
             output_path=self._path(f"output-{self._processes}") if captures else None,
         )
@@ -262,6 +265,12 @@ class CaseRunner:
 def remove_temporary_files(job: Job) -> None:
     """Remove the `tmp_path` tree of a case's process that has ended: those of many processes fill a disk."""
     shutil.rmtree(job.payload.temporary_directory, ignore_errors=True)
+
+
+def _with_option(arguments: Sequence[str], option: str) -> tuple[str, ...]:
+    """Return the arguments with one more option, before `--`, behind which there are none."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return (*arguments[:end], option, *arguments[end:])
 
 
 def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:

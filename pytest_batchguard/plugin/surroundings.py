@@ -21,7 +21,8 @@ def check_surroundings(config: pytest.Config) -> None:
     """Make sure that guards can run here at all.
 
     Raises:
-        ConfigurationError: Tests are to run side by side, or Keras is not to compute with TensorFlow.
+        ConfigurationError: Tests are to run side by side or in processes of another plugin's, or Keras is not to
+            compute with TensorFlow.
         DeviceError: There is no TensorFlow.
     """
     if config.getoption("dist", "no") != "no" or config.getoption("numprocesses", None):
@@ -29,6 +30,8 @@ def check_surroundings(config: pytest.Config) -> None:
             "guards measure one case at a time, and pytest-xdist is asked to run tests side by side: "
             "run them without -n, or with -n 0"
         )
+    if config.getoption("forked", False):
+        raise ConfigurationError("every case has a process of its own already, which --forked would take it from")
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
         raise ConfigurationError(f"KERAS_BACKEND: found {backend!r}, allowed: tensorflow, whose memory is measured")

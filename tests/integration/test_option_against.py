@@ -97,6 +97,14 @@ def room():
 def test_it(batchguard, room):
     tiny.train(batchguard)
 """
+SPLITS = """
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    del items[:1]
+"""
+"""As pytest-split, which runs one part of the tests that it sees."""
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +229,21 @@ def test_base_with_no_room_beside_the_head_is_measured_before_it(new_project, tm
     assert note in case["judgement"]["notes"]
     (pace,) = [check for check in case["judgement"]["checks"] if check["quantity"] == "pace"]
     assert pace["baseline"] == 1.0
+
+
+def test_plugin_that_runs_part_of_the_tests_has_no_say_in_the_processes_of_a_case(new_project):
+    guards = [
+        f"\n@pytest.mark.batchguard(4, 8)\ndef test_{name}(batchguard):\n    tiny.train(batchguard)\n" for name in "ab"
+    ]
+    project = new_project(conftest=SPLITS, test_it="".join(["import pytest, tiny\n", *guards]))
+    commit_all(project.folder)
+    project.write({"test_it.py": "".join(["import pytest, tiny\n", *reversed(guards)])})
+
+    run = project.run("--batchguard-against", "HEAD")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    assert run.figures_of("test_a[b4-8x8]")["judgement"]["verdict"] == "passed"
+    assert len(run.figures["cases"]) == 1
 
 
 @pytest.mark.parametrize(

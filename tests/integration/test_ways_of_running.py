@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.project import text_of
+from tests.integration.project import Project, text_of
 
 TELLS_ITS_PROCESS = """
 import multiprocessing
@@ -263,6 +263,15 @@ def test_temporary_files_of_a_process_go_with_it(new_project):
     project = new_project(test_it=LEAVES_FILES)
 
     run = project.run("--batchguard", "--setup-show")
+
+    assert run.outcomes() == {"passed": 2}
+
+
+def test_brackets_in_a_path_and_an_end_of_the_options_change_nothing(new_project):
+    project = new_project(test_it=LEAVES_FILES)
+    folder = project.folder.rename(project.folder.with_name("photos[2026]"))
+
+    run = Project(folder).run("--batchguard", "--batchguard-json=figures.json", "--", "test_it.py")
 
     assert run.outcomes() == {"passed": 2}
 

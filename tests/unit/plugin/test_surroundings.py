@@ -62,3 +62,10 @@ def test_keras_that_computes_with_something_else_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     with pytest.raises(ConfigurationError, match="KERAS_BACKEND: found 'jax', allowed: tensorflow"):
         check_surroundings(Configuration())
+
+
+def test_other_plugin_with_a_process_for_every_test_is_refused():
+    configuration = Configuration()
+    configuration.flags["forked"] = True
+    with pytest.raises(ConfigurationError, match="every case has a process of its own already, which --forked"):
+        check_surroundings(configuration)
