@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_batchguard.plugin.place import imported_from
+from pytest_batchguard.plugin.place import imported_from, is_source_in
 
 
 def hashes(config: pytest.Config) -> dict[str, str]:
     """Return a hash of each of the project's modules that this process has imported, and of its ini file.
 
-    They are named by their path from the rootdir.
+    They are named by their path from the rootdir. Of several `conftest` files `sys.modules` has only the last.
     """
-    files = set(imported_from(str(config.rootpath)).values())
+    root = str(config.rootpath)
+    files = set(imported_from(root).values())
+    plugins = {getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins()}
+    files |= {file for file in plugins if file and is_source_in(root, file)}
     if config.inipath is not None:
         files.add(str(config.inipath))
     return {os.path.relpath(file, config.rootpath): hash_of(Path(file)) for file in sorted(files)}

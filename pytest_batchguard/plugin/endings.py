@@ -57,6 +57,11 @@ def _how_it_died(ending: Ending) -> str:
     return f"died by {signal.Signals(-ending.code).name}"
 
 
+def is_crowded(failure: Failure, device: Device, used_before: int) -> bool:
+    """Return whether others held so much of the card before a case began that they may be why its memory ran out."""
+    return failure.kind is FailureKind.OOM and used_before >= _NOTICEABLE * device.memory_bytes
+
+
 def with_strangers(failure: Failure, device: Device, used_before: int) -> Failure:
     """Return a failure that says how much of the card others held before the case began, where it ran out of memory.
 
@@ -65,7 +70,7 @@ def with_strangers(failure: Failure, device: Device, used_before: int) -> Failur
         device: What it trained on.
         used_before: Bytes of the device in use then.
     """
-    if failure.kind is not FailureKind.OOM or used_before < _NOTICEABLE * device.memory_bytes:
+    if not is_crowded(failure, device, used_before):
         return failure
     held = f"{format_bytes(used_before)} of the card's {format_bytes(device.memory_bytes)}"
     return replace(failure, message=f"{failure.message}; other processes held {held} before it began")

@@ -53,9 +53,14 @@ def imported_from(tree: str) -> dict[str, str]:
     found = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and _lies_in(tree, file) and not _is_installed(file) and not _is_ours(file):
+        if file and is_source_in(tree, file):
             found[name] = file
     return found
+
+
+def is_source_in(tree: str, file: str) -> bool:
+    """Return whether a file is source of the project in a tree, and not of an installed package or of this plugin."""
+    return _lies_in(tree, file) and not _is_installed(file) and not _is_ours(file)
 
 
 def _lies_in(tree: str, file: str) -> bool:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from pytest_batchguard.core.model import FailureKind, ImageSize
+from pytest_batchguard.core.model import ImageSize
 from pytest_batchguard.core.plan import Pass, Plan
 from pytest_batchguard.core.tuning import Tuning
 from pytest_batchguard.core.units import format_bytes
 from pytest_batchguard.errors import BatchguardError, ConfigurationError
-from pytest_batchguard.plugin import in_process, ledger, options
+from pytest_batchguard.measure.nvml import used_bytes
+from pytest_batchguard.plugin import endings, in_process, ledger, options
 from pytest_batchguard.plugin.guarding import problem_of
 from pytest_batchguard.plugin.markers import GuardOptions, case_of
 from pytest_batchguard.plugin.policy import Policy, policy_of, session_budget
@@ -183,6 +184,7 @@ class TuneSession:
         if known is not None:
             return known
         beside = yardstick if plan.kind is Pass.THROUGHPUT else None
+        used_before = used_bytes(self._device.uuid) if self._device.uuid and plan.kind is Pass.MEMORY else 0
         attempt = self._runner.run_pass(item, plan, timeout_seconds, start_beside=beside)
         if attempt.measurement is None and (skipped := _skip_reason(attempt.reports)):
             pytest.skip(skipped)
@@ -191,8 +193,10 @@ class TuneSession:
         self._failed_report = next((each for each in attempt.reports if problem and each.failed), None)
         if self._failed_report is not None:
             problem = f"{problem}: {said_by(self._failed_report)}"
-        found = Found(attempt.measurement, attempt.findings, problem)
-        if sources is not None and _is_lasting(found):
+        failure = attempt.measurement.failure if attempt.measurement else None
+        is_crowded = failure is not None and endings.is_crowded(failure, self._device, used_before)
+        found = Found(attempt.measurement, attempt.findings, problem, used_before if is_crowded else 0)
+        if sources is not None and found.is_lasting:
             self._ledger.keep(item.nodeid, plan, found, sources["hashes"])
         return found
 
@@ -232,9 +236,3 @@ def _skip_reason(reports: list[pytest.TestReport]) -> str:
     if report is None:
         return ""
     return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "skipped")
-
-
-def _is_lasting(found: Found) -> bool:
-    """Whether another run would find the same: it trained, or memory ran out."""
-    failure = found.measurement.failure if found.measurement else None
-    return found.measurement is not None and (failure is None or failure.kind is FailureKind.OOM)

@@ -14,7 +14,7 @@ from typing import Any
 from pytest_batchguard.core.model import Case, FailureKind, Measurement
 from pytest_batchguard.core.plan import ROUGH_TOLERANCE, Pass, Plan
 from pytest_batchguard.core.tuning import Largest, NoiseScale, SpeedPoint, Trial, Tuning
-from pytest_batchguard.core.units import format_percent
+from pytest_batchguard.core.units import format_bytes, format_percent
 from pytest_batchguard.tuning import curve, recommend
 from pytest_batchguard.tuning.found import Found
 from pytest_batchguard.tuning.gradient_noise import NoiseSample, noise_scale
@@ -129,6 +129,9 @@ class Tuner:
             return ""
         if failure is not None and failure.kind is FailureKind.OOM:
             search.add(Probe(size, fits=False))
+            if found.others_bytes:
+                held = format_bytes(found.others_bytes)
+                self._miss(f"a card of its own: other processes held {held} of it when a batch of {size} did not fit")
             return ""
         if failure is not None and failure.kind is FailureKind.FEW_IMAGES and measurement is not None:
             if measurement.data_images is None:

@@ -154,3 +154,11 @@ def test_settings_are_the_same_whatever_is_selected_or_shown(monkeypatch, given)
 def test_settings_tell_no_secrets(monkeypatch):
     monkeypatch.setenv("NVIDIA_API_KEY", "secret")
     assert "secret" not in str(settings_of(token="secret"))
+
+
+def test_every_conftest_is_part_of_the_code_though_their_modules_share_a_name(config):
+    conftests = [config.rootpath / "conftest.py", config.rootpath / "tests" / "conftest.py"]
+    plugins = [SimpleNamespace(__file__=str(file)) for file in conftests]
+    config.pluginmanager = SimpleNamespace(get_plugins=lambda: [*plugins, object()])
+
+    assert set(code_state.hashes(config)) == {"conftest.py", "tests/conftest.py"}

@@ -1,6 +1,7 @@
 """What is measured, in which order, and what an interrupted or failing run keeps."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -107,6 +108,23 @@ def test_sizes_are_timed_in_few_windows_and_in_fewer_where_a_step_is_long():
     timed = {plan.case.batch_size: plan for plan in project.plans if plan.kind is Pass.THROUGHPUT}
     assert {plan.good_pace for plan in timed.values()} == {math.inf}
     assert (timed[32].throughput_tolerance, timed[4096].throughput_tolerance) == (0.1, 0.5)
+
+
+def test_memory_that_others_held_where_a_size_did_not_fit_is_told():
+    class Crowded(Project):
+        def memory(self, plan, blank):
+            found = super().memory(plan, blank)
+            return replace(found, others_bytes=300 * 2**20) if found.measurement.failure else found
+
+    (first, *_) = tuned(Crowded()).tuning.missing
+
+    assert re.fullmatch(r"a card of its own: other processes held 300 MiB of it when a batch of \d+ did not fit", first)
+
+
+@pytest.mark.parametrize(("others_bytes", "lasting"), [(0, True), (2**30, False)])
+def test_batch_that_did_not_fit_beside_others_may_fit_another_time(others_bytes, lasting):
+    measurement = Measurement(64, SIZE, failure=Failure(FailureKind.OOM, "out of memory"))
+    assert Found(measurement, others_bytes=others_bytes).is_lasting is lasting
 
 
 def test_why_nothing_is_recommended_is_said():
