@@ -159,15 +159,18 @@ class ForkLauncher:
         # No PYTHONPATH: whatever interpreter a test starts would inherit it.
         command = [sys.executable, "-c", _SERVER, module_path, str(theirs.fileno()), *self._preload]
         with theirs, open(self._output_path, "ab") as output:  # noqa: PTH123 -- a job's paths are texts
-            self._process = subprocess.Popen(  # noqa: S603 -- this interpreter, this package
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **self._environment},
-                start_new_session=True,  # a Ctrl-C is the parent's to handle
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 -- this interpreter, this package
+                    command,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env={**os.environ, **self._environment},
+                    start_new_session=True,  # a Ctrl-C is the parent's to handle
+                )
+            except OSError as error:
+                raise IsolationError(f"the process server could not be started: {error}") from error
 
     def _await_ready(self) -> None:
         try:

@@ -7,11 +7,11 @@ pickle: whatever a broken child writes can be refused, but never run. Who writes
 from __future__ import annotations
 
 import json
-import select
 import socket
 import struct
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import wait
 from typing import Any
 
 from pytest_batchguard.errors import IsolationError
@@ -87,7 +87,7 @@ class Inbox:
         deadline = None if seconds is None else time.monotonic() + seconds
         while not self._received:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._channel], [], [], left)[0]:
+            if not wait([self._channel], left):
                 raise TimeoutError
             chunk = self._channel.recv(_CHUNK)
             if not chunk:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-import select
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any
 
 from pytest_batchguard.errors import IsolationError
@@ -71,7 +71,7 @@ def _follow(child: Child, deadline: float, on_message: Callable[[dict[str, Any]]
         events.append(child.end_event)
     while True:
         left = deadline - time.monotonic()
-        ready = select.select(events, [], [], left)[0] if left > 0 else []
+        ready = wait(events, left) if left > 0 else []
         if not ready:
             return Ending(EndingKind.TIMEOUT)
         if child.channel not in ready:

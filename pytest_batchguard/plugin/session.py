@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -70,7 +71,7 @@ class GuardSession:
         self._progress: ProgressLine | None = None
         self._runner: CaseRunner | None = None
         self._against: Against | None = None
-        self._checkout = _check_out(config, self._reference) if self._reference is not None else None
+        self._checkout = self._check_out(self._reference) if self._reference is not None else None
         self._results: list[CaseResult] = []
         self._existing: set[str] = set()
         self._collected: set[str] = set()
@@ -99,7 +100,6 @@ class GuardSession:
             self._runner = CaseRunner(self._config, self._device, self._progress.show)
             if self._checkout is not None:
                 self._against = Against(self._runner, self._device, self._checkout)
-                _end_in_order_when_terminated()
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember which cases exist, for pruning."""
@@ -125,7 +125,8 @@ class GuardSession:
             self._progress.announce(f"batchguard: measuring, round {number} of {rounds}")
             for item in cases:
                 policy = self._policy(item)
-                self._guarding.measure_ahead(item, policy, partial(self._runner.measure, item, policy))
+                with suppress(Exception):  # what is missing is measured when it is the case's turn, or fails there
+                    self._guarding.measure_ahead(item, policy, partial(self._runner.measure, item, policy))
         self._progress.clear()
 
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -222,6 +223,13 @@ class GuardSession:
         if in_process.wanted(self._config):
             raise ConfigurationError(f"{source}: two commits cannot share a process; leave --pdb and --trace out")
 
+    def _check_out(self, reference: str) -> Checkout:
+        _end_in_order_when_terminated()
+        try:
+            return check_out(reference, self._config.rootpath)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{options.source(self._config, 'batchguard_against')}: {error}") from None
+
     def _records(self, baseline: Baseline | None) -> bool:
         if self._option("batchguard_update"):
             return True
@@ -281,13 +289,6 @@ class GuardSession:
             lines += terminal.tolerance_lines(self._results, width)
             lines += self._uncompared_lines(file, width)
         return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._remarks]
-
-
-def _check_out(config: pytest.Config, reference: str) -> Checkout:
-    try:
-        return check_out(reference, config.rootpath)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{options.source(config, 'batchguard_against')}: {error}") from None
 
 
 def _end_in_order_when_terminated() -> None:

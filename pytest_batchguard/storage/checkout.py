@@ -60,7 +60,7 @@ def check_out(reference: str, inside: Path) -> Checkout:
         inside: A folder of the project's.
 
     Raises:
-        ConfigurationError: There is no git, no repository or no such commit.
+        ConfigurationError: There is no git, no repository, no such commit or no place beside the repository.
     """
     repository = Path(_git(inside, "rev-parse", "--show-toplevel")).resolve()
     # `--end-of-options`, so that no reference is taken for an option.
@@ -69,13 +69,24 @@ def check_out(reference: str, inside: Path) -> Checkout:
     except ConfigurationError as error:
         hint = "; this clone is shallow, fetch more of its history" if _is_shallow(repository) else ""
         raise ConfigurationError(f"found {reference!r}, allowed: a branch, tag or commit ({error}){hint}") from None
-    folder = Path(tempfile.mkdtemp(prefix="batchguard-against-")).resolve() / repository.name
+    short = _git(repository, "rev-parse", "--short", commit)
+    folder = _new_folder(repository)
     try:
         _git(repository, "worktree", "add", "--detach", "--quiet", str(folder), commit)
-    except ConfigurationError:
-        _remove(repository, folder)  # a hook that fails leaves the tree there
+    except BaseException:
+        _remove(repository, folder)  # git leaves the tree there where a hook fails, or where it is interrupted
         raise
-    return Checkout(reference, _git(repository, "rev-parse", "--short", commit), repository, folder)
+    return Checkout(reference, short, repository, folder)
+
+
+def _new_folder(repository: Path) -> Path:
+    temporary = Path(tempfile.gettempdir()).resolve()
+    if temporary.is_relative_to(repository):
+        raise ConfigurationError(
+            f"found {temporary} for temporary files, allowed: a folder outside of the repository {repository}, which "
+            "another commit is checked out in; TMPDIR names it"
+        )
+    return Path(tempfile.mkdtemp(prefix="batchguard-against-", dir=temporary)) / repository.name
 
 
 def _is_shallow(repository: Path) -> bool:

@@ -1,5 +1,6 @@
 """Another commit beside the project: checked out, mapped and removed; the project's own tree is never touched."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,16 +71,27 @@ def test_other_worktrees_are_left_alone_although_they_are_out_of_sight(checkout,
     assert len(git(repository, "worktree", "list").splitlines()) == 2
 
 
-def test_hook_that_fails_leaves_nothing(repository, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("does", "ends_with"), [("exit 1", ConfigurationError), ('kill -INT "$TESTED"', KeyboardInterrupt)]
+)
+def test_checkout_that_fails_or_is_interrupted_leaves_nothing(repository, monkeypatch, tmp_path, does, ends_with):
     hook = repository / ".git" / "hooks" / "post-checkout"
-    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.write_text(f"#!/bin/sh\n{does}\n")
     hook.chmod(0o755)
+    monkeypatch.setenv("TESTED", str(os.getpid()))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ends_with):
         check_out("HEAD", repository)
     assert list((tmp_path / "temporary").iterdir()) == []
     assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_place_for_temporary_files_within_the_repository_is_refused(repository, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(repository / "package"))
+    with pytest.raises(ConfigurationError, match=r"found .*/package for temporary files, allowed: .*TMPDIR names it"):
+        check_out("HEAD", repository)
+    assert [path.name for path in (repository / "package").iterdir()] == ["model.py"]
 
 
 def test_within_a_hook_of_gits_the_projects_index_stays_as_it_is(repository, monkeypatch):
