@@ -119,7 +119,7 @@ class Against:
             paced = counted_in(head.throughput, base.measurement.throughput)
             attempt.measurement = replace(head, throughput=paced, notes=(*head.notes, _ONE_BY_ONE))
             apart = base.measurement.throughput
-            attempt.base = _baseline(base.measurement, apart.images_per_second, apart.handoff_seconds)
+            attempt.base = _baseline(base.measurement, apart.images_per_second, apart.handoff_seconds, runs=(1.0,))
         return attempt
 
     def _run_base(self, item: pytest.Item, plan: Plan, policy: Policy) -> Attempt:
@@ -263,17 +263,23 @@ def _ran_out_of_memory(measurement: Measurement | None) -> bool:
     return measurement is not None and measurement.failure is not None and measurement.failure.is_out_of_memory
 
 
-def _baseline(base: Measurement, images_per_second: float | None, handoff_seconds: float | None = None) -> Baseline:
+def _baseline(
+    base: Measurement,
+    images_per_second: float | None,
+    handoff_seconds: float | None = None,
+    runs: tuple[float, ...] = (),
+) -> Baseline:
     """Return the base's figures as a baseline; paces are counted in its own steps, so its own is 1.
 
     Args:
         base: What was measured of it.
         images_per_second: Of its windows; `None` where the head has none to compare.
         handoff_seconds: Seconds a wake-up beside them, where they were not taken in turn with the head's.
+        runs: Its pace then, whose noise adds to the head's.
     """
     throughput = None
     if images_per_second is not None:
         throughput = ThroughputFigures(
-            images_per_second, pace=1.0, yardstick=yardstick.VERSION, handoff_seconds=handoff_seconds
+            images_per_second, pace=1.0, yardstick=yardstick.VERSION, handoff_seconds=handoff_seconds, runs=runs
         )
     return Baseline(base.memory, throughput, base.loss, base.model, base.provenance, base.breakdown)

@@ -161,6 +161,13 @@ def test_first_loss_that_is_small_by_chance_is_no_untrained_models():
     assert judgement.verdict is Verdict.NO_BASELINE
 
 
+def test_squared_error_of_one_image_may_be_a_hundredth_of_the_next_ones():
+    """That of one in twelve is, whatever is trained."""
+    curve = (0.008, 1.9, 0.02, 0.4, 2.2, 0.1, 0.9, 0.003, 1.1, 0.05, 0.7, 1.6)
+    judgement = judge(learning(0.2, last=0.8, curve=curve), None, Limits())
+    assert check(judgement, "diverged_loss").verdict is Verdict.PASSED
+
+
 def test_loss_that_exploded_at_once_is_unhealthy_however_noisy_it_is_then():
     curve = (2.3, *(7.0, 8.2, 6.1, 7.5, 5.9, 8.1) * 4)
     judgement = judge(learning(-0.1, last=7.0, curve=curve), None, Limits(min_loss_decrease=-1))
@@ -481,6 +488,14 @@ def test_what_either_side_lacks_is_not_compared():
     }
 
 
+@pytest.mark.parametrize(
+    ("part", "what"), [("memory", "peak memory"), ("throughput", "throughput"), ("loss", "loss decrease")]
+)
+def test_part_that_the_baseline_lacks_is_told(part, what):
+    (note,) = judge(measurement(), baseline(**{part: None}), Limits()).notes
+    assert note == f"{what} was not compared: the baseline has none; record it again with --batchguard-update"
+
+
 # Tolerance from the noise
 
 NOISY = baseline(memory=memory(1000, spread=0.2), throughput=throughput(2.0, runs=(1.5, 1.8, 2.0, 2.2, 2.7)))
@@ -516,6 +531,17 @@ def test_slower_pace_after_an_upgrade_is_inconclusive_where_images_per_second_do
     assert judgement.reason == (
         "pace 3 yardsticks is beyond its limit, 2.2 yardsticks, but the images per second are not, and the yardstick "
         "itself may have become faster (TensorFlow 2.20.0 → 2.21.0); record it again with --batchguard-update"
+    )
+
+
+def test_upgrade_is_told_beside_a_machine_in_another_state():
+    slow = throughput(3.0, 800.0, handoff_seconds=4e-5)
+    accepted = baseline(recorded_with=OLD, throughput=replace(baseline().throughput, handoff_seconds=2e-5))
+    reason = judge(measurement(throughput=slow, provenance=NEW), accepted, Limits()).reason
+    assert "TensorFlow 2.20.0 → 2.21.0" in reason
+    assert reason.endswith(
+        "; and the machine is in another state: waking a thread takes 0.04 ms, and took 0.02 ms when the baseline was "
+        "recorded; run it again"
     )
 
 

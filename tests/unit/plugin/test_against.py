@@ -1,11 +1,13 @@
 """How a comparison ends, its processes being plain objects here."""
 
+import math
 import socket
 from types import SimpleNamespace
 
 import pytest
 
 from pytest_batchguard.core.model import Case, Failure, FailureKind, ImageSize, Limits
+from pytest_batchguard.core.noise import MARGIN, USUAL_NOISE, interval
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.isolation import messages
 from pytest_batchguard.measure import yardstick
@@ -143,6 +145,8 @@ def test_what_does_not_fit_side_by_side_is_measured_one_after_the_other(runs_out
     assert attempt.base.throughput.pace == 1.0
     assert attempt.measurement.throughput.pace == 1.5
     assert "do not fit the device side by side" in attempt.measurement.notes[0]
+    low, _ = interval(attempt.measurement.throughput, attempt.base.throughput)
+    assert 1.5 / low == pytest.approx(math.exp(MARGIN * USUAL_NOISE * math.sqrt(2)))  # the noise of two processes
 
 
 def test_what_did_not_fit_side_by_side_is_not_tried_so_again():
