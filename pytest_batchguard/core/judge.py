@@ -10,10 +10,17 @@ from collections.abc import Iterator
 
 from pytest_batchguard.core.checks import against, at_least, at_most
 from pytest_batchguard.core.explain import changes_of_the_yardstick, explain_changes, explain_slowdown
-from pytest_batchguard.core.figures import INPUT_BOUND, MemoryFigures, ThroughputFigures
+from pytest_batchguard.core.figures import INPUT_BOUND, ThroughputFigures
 from pytest_batchguard.core.learning import check_decrease, check_learning, is_finite, leaves_learning_open
 from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
-from pytest_batchguard.core.noise import handoff_ratio, hands_over_slowly, interval, loss_reach, tolerated
+from pytest_batchguard.core.noise import (
+    handoff_ratio,
+    hands_over_slowly,
+    interval,
+    loss_reach,
+    tolerated,
+    tolerated_memory,
+)
 from pytest_batchguard.core.quantities import QUANTITIES
 from pytest_batchguard.core.units import format_bytes, format_percent, format_seconds
 
@@ -82,7 +89,7 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
             "peak_memory",
             measurement.memory.peak_bytes,
             baseline.memory.peak_bytes,
-            _tolerated_memory(limits, baseline.memory),
+            tolerated_memory(limits.memory_tolerance, baseline.memory),
         )
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:
@@ -118,11 +125,6 @@ def _has_another_yardstick(measurement: Measurement, baseline: Baseline, limits:
     return measured.images_per_second > slower
 
 
-def _tolerated_memory(limits: Limits, accepted: MemoryFigures) -> float:
-    """Return the effective tolerance: the asked one, or the baseline's own spread where that is larger."""
-    return max(limits.memory_tolerance, accepted.spread or 0.0)
-
-
 def _reason(
     verdict: Verdict,
     checks: tuple[Check, ...],
@@ -156,20 +158,27 @@ def _doubt(check: Check, measurement: Measurement, baseline: Baseline | None, li
     _, high = check.interval or (check.measured, check.measured)
     form = QUANTITIES["pace"].format
     state = _other_state(measurement.throughput, baseline.throughput if baseline else None)
-    if check.measured > check.limit and state:
-        return f"pace {form(check.measured)} is beyond its limit, {form(check.limit)}, but {state}; run it again"
-    if check.measured > check.limit and baseline and _has_another_yardstick(measurement, baseline, limits):
-        upgrades = ", ".join(changes_of_the_yardstick(baseline, measurement))
-        return (
-            f"pace {form(check.measured)} is beyond its limit, {form(check.limit)}, but the images per second are not, "
-            f"and the yardstick itself may have become faster ({upgrades}); record it again with --batchguard-update"
-        )
+    upgrade = _upgrade(measurement, baseline, limits)
+    if check.measured > check.limit and (state or upgrade):
+        beyond = f"pace {form(check.measured)} is beyond its limit, {form(check.limit)}, but "
+        return beyond + "; and ".join(filter(None, (upgrade, state and f"{state}; run it again")))
     reach = format_percent(high / check.measured - 1)
     known = f"pace {form(check.measured)} is known to ±{reach} only, the limit is {form(check.limit)}"
     disturbances = tuple(_disturbances(measurement))
     seen = [what for what, _ in disturbances] or ["nothing else was seen at work"]
     cures = dict.fromkeys(cure for _, cure in disturbances)
     return "; ".join((known, *seen, " and ".join(cures) or "run it again", "or set a larger throughput_tolerance"))
+
+
+def _upgrade(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> str:
+    """Return which upgrade may have changed the yardstick and not the training, if one may."""
+    if baseline is None or not _has_another_yardstick(measurement, baseline, limits):
+        return ""
+    upgrades = ", ".join(changes_of_the_yardstick(baseline, measurement))
+    return (
+        f"the images per second are not, and the yardstick itself may have become faster ({upgrades}); "
+        "record it again with --batchguard-update"
+    )
 
 
 def _other_state(measured: ThroughputFigures | None, accepted: ThroughputFigures | None) -> str:
@@ -232,6 +241,8 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
             f"input-bound: {format_percent(breakdown.waiting_share)} of each step waits for data "
             f"(model alone {format_seconds(breakdown.model_seconds)}, step {format_seconds(breakdown.step_seconds)})"
         )
+    if baseline:
+        yield from _not_compared(measurement, baseline)
     accepted = baseline.throughput if baseline else None
     if throughput and accepted and throughput.yardstick != accepted.yardstick:
         yield (
@@ -240,12 +251,24 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
         )
 
 
+def _not_compared(measurement: Measurement, baseline: Baseline) -> Iterator[str]:
+    """Yield what was measured and has no baseline though the case has one."""
+    pairs = {
+        "peak memory": (measurement.memory, baseline.memory),
+        "throughput": (measurement.throughput, baseline.throughput),
+        "loss decrease": (measurement.loss, baseline.loss),
+    }
+    for what, (measured, accepted) in pairs.items():
+        if measured and not accepted:
+            yield f"{what} was not compared: the baseline has none; record it again with --batchguard-update"
+
+
 def _improvements(measurement: Measurement, baseline: Baseline | None, limits: Limits) -> Iterator[str]:
     if baseline is None:
         return
     pairs = []
     if measurement.memory and baseline.memory:
-        allowance = _tolerated_memory(limits, baseline.memory)
+        allowance = tolerated_memory(limits.memory_tolerance, baseline.memory)
         pairs.append(("peak memory", measurement.memory.peak_bytes / baseline.memory.peak_bytes, allowance))
     measured, accepted = measurement.throughput, baseline.throughput
     if measured and accepted and measured.yardstick == accepted.yardstick:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, median
 
-from pytest_batchguard.core.figures import LossFigures, ThroughputFigures
+from pytest_batchguard.core.figures import LossFigures, MemoryFigures, ThroughputFigures
 from pytest_batchguard.core.statistics import quarters_error
 from pytest_batchguard.core.units import round_significant
 
@@ -45,6 +45,11 @@ def tolerated(asked: float, accepted: ThroughputFigures) -> float:
     """
     error = _noise([accepted.runs]) * math.sqrt(1 / MOST_ATTEMPTS + _variances(accepted))
     return max(asked, math.expm1(MARGIN * error))
+
+
+def tolerated_memory(asked: float, accepted: MemoryFigures) -> float:
+    """Return the effective tolerance of the peak: the asked one, or the baseline's own spread where that is larger."""
+    return max(asked, accepted.spread or 0.0)
 
 
 def middle(paces: Sequence[float]) -> float:

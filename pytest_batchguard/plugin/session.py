@@ -287,6 +287,7 @@ class GuardSession:
         else:
             lines = terminal.summary_lines(self._results, width)
             lines += terminal.tolerance_lines(self._results, width)
+            lines += terminal.memory_tolerance_lines(self._results, width)
             lines += self._uncompared_lines(file, width)
         return [*lines, *terminal.update_lines(self._changes, self._dropped, file, width), *self._remarks]
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from pytest_batchguard.core.model import Baseline, CaseResult, Verdict
-from pytest_batchguard.core.noise import tolerated
+from pytest_batchguard.core.noise import tolerated, tolerated_memory
 from pytest_batchguard.core.units import format_percent
 from pytest_batchguard.report import rows
 from pytest_batchguard.report.layout import columns
@@ -56,6 +56,22 @@ def tolerance_lines(results: Sequence[CaseResult], width: int) -> list[str]:
     usual, *others = sorted(cases, key=lambda tolerance: -len(cases[tolerance]))
     phrases = [f"throughput tolerance: {usual}", *(f"{', '.join(cases[each])}: {each}" for each in others)]
     return textwrap.wrap("; ".join(phrases), width, subsequent_indent="  ")
+
+
+def memory_tolerance_lines(results: Sequence[CaseResult], width: int) -> list[str]:
+    """Return which cases' peaks may grow by more than was asked, as their baseline's own processes differ by that."""
+    names = _names(results)
+    wider = []
+    for result in results:
+        accepted = (result.recorded or result.baseline or Baseline()).memory
+        asked = result.limits.memory_tolerance
+        if accepted is not None and (allowance := tolerated_memory(asked, accepted)) > asked:
+            wider.append(
+                f"{names[result.node_id]}: {format_percent(allowance)}, by which its baseline's processes differ"
+            )
+    if not wider:
+        return []
+    return textwrap.wrap(f"memory tolerance: {'; '.join(wider)}", width, subsequent_indent="  ")
 
 
 def without_baseline_lines(results: Sequence[CaseResult], file: str) -> list[str]:

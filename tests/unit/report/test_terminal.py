@@ -6,6 +6,7 @@ from pytest_batchguard.core.model import Limits, Verdict
 from pytest_batchguard.core.noise import tolerated
 from pytest_batchguard.core.units import format_percent
 from pytest_batchguard.report.terminal import (
+    memory_tolerance_lines,
     summary_lines,
     tolerance_lines,
     update_lines,
@@ -156,6 +157,15 @@ def test_tolerance_of_what_was_recorded_is_that_of_the_new_baseline():
 
 def test_tolerance_of_what_is_not_compared_is_not_named():
     assert tolerance_lines([result(baseline=None), result(baseline=baseline(throughput=None))], 80) == []
+
+
+def test_memory_tolerance_is_named_where_the_baselines_own_processes_differ_by_more():
+    wide = result(node_id=OTHER, baseline=baseline(memory=memory(1000, spread=0.12)))
+    narrow = result(baseline=baseline(memory=memory(1000, spread=0.01)))
+    assert memory_tolerance_lines([narrow, wide, result(baseline=None)], 120) == [
+        "memory tolerance: test_classifier_trains[b64-180x180]: 12 %, by which its baseline's processes differ"
+    ]
+    assert memory_tolerance_lines([narrow], 120) == []
 
 
 def test_cases_without_a_base_stand_behind_their_reason_in_lines_that_fit():
