@@ -1,14 +1,18 @@
 """Does `--batchguard-against` cry wolf, and does it see a step that takes 10 % longer? Real runs of the real thing.
 
-    python benchmarks/against_alarms.py [RUNS]
+    python benchmarks/against_alarms.py [ROUNDS]
 
-Each run compares a tree with its last commit: unchanged, or with every step slowed down. Runs are appended to
-benchmarks/results/against_alarms.jsonl as soon as they are over, so that a benchmark that was ended goes on where it
-was; 100 of each kind unless told otherwise. Then benchmarks/results/against_alarms.md is written.
+Each run compares a tree with its last commit: unchanged, or with every step slowed down, on a quiet machine and beside a
+process that burns one core at random intervals. Runs are appended to benchmarks/results/against_alarms.jsonl.gz as soon
+as they are over, so that a benchmark that was ended, or one of another day, goes on where it was; 50 rounds of six runs
+unless told otherwise. A line belongs to one device, and only this device's are counted. Then
+benchmarks/results/against_alarms.md is written.
 """
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -18,12 +22,16 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
+from neighbour import CONDITIONS, surroundings
 from record import RESULTS, record, table
 
+from pytest_batchguard.measure.device import cpu_device
+
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
-MEASURED = RESULTS / "against_alarms.jsonl"
-RUNS = 100
-SLOWDOWNS = (0.0, 0.1)
+MEASURED = RESULTS / "against_alarms.jsonl.gz"
+ROUNDS = 50
+SLOWDOWNS = (0.0, 0.0, 0.1)
+"""Of a round, each in both conditions: false alarms are to be rarer than slowdowns that are missed."""
 GIT = ("git", "-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org")
 
 GUARDS = """
@@ -44,7 +52,7 @@ def test_model(batchguard):
 """
 
 
-def compare(slowdown: float) -> dict[str, Any]:
+def compare(condition: str, slowdown: float) -> dict[str, Any]:
     """Return what one run said."""
     with tempfile.TemporaryDirectory() as folder:
         files = {
@@ -59,7 +67,9 @@ def compare(slowdown: float) -> dict[str, Any]:
         Path(folder, "slowdown.py").write_text(f"SLOWDOWN = {slowdown}\n", encoding="utf-8")
         arguments = ("-q", "--batchguard-against", "HEAD", "--batchguard-json", "run.json")
         begin = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=folder, check=False, stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "pytest", *arguments]
+        with surroundings(condition):
+            subprocess.run(command, cwd=folder, check=False, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - begin
         cases = json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))["cases"]
     said = {}
@@ -72,21 +82,24 @@ def compare(slowdown: float) -> dict[str, Any]:
             "breached": [check["quantity"] for check in judgement["checks"] if check["verdict"] == "regressed"],
             "paces": paces,
         }
-    return {"slowdown": slowdown, "seconds": seconds, "cases": said}
+    device = cpu_device().key
+    return {"device": device, "condition": condition, "slowdown": slowdown, "seconds": seconds, "cases": said}
 
 
 def measured() -> list[dict[str, Any]]:
-    """Return the runs so far."""
+    """Return the runs on this device so far."""
     if not MEASURED.exists():
         return []
-    return [json.loads(line) for line in MEASURED.read_text(encoding="utf-8").splitlines()]
+    here = cpu_device().key
+    with gzip.open(MEASURED, "rt", encoding="utf-8") as file:
+        return [line for line in map(json.loads, file) if line["device"] == here]
 
 
 def rows(runs: list[dict[str, Any]]) -> list[list[str]]:
-    """Return a row for each case and slowdown."""
+    """Return a row for each case, condition and slowdown."""
     found = []
-    for slowdown in SLOWDOWNS:
-        of_kind = [run for run in runs if run["slowdown"] == slowdown]
+    for slowdown, condition in itertools.product(sorted(set(SLOWDOWNS)), CONDITIONS):
+        of_kind = [run for run in runs if (run["slowdown"], run["condition"]) == (slowdown, condition)]
         for case in sorted({name for run in of_kind for name in run["cases"]}):
             said = [run["cases"][case] for run in of_kind]
             paces = [pace for each in said for pace in each["paces"]]
@@ -98,20 +111,23 @@ def rows(runs: list[dict[str, Any]]) -> list[list[str]]:
             shares = [f"{fmean(marked):.1%}" for marked in marks]
             varies = f"{stdev(paces) / fmean(paces):.1%}"
             attempts = f"{len(paces) / len(said):.1f}"
-            found.append([case, f"{slowdown:.0%}", str(len(said)), f"{median(paces):.3f}", varies, attempts, *shares])
+            kind = [case, condition, f"{slowdown:.0%}", str(len(said))]
+            found.append([*kind, f"{median(paces):.3f}", varies, attempts, *shares])
     return found
 
 
 def main() -> None:
     """Run what is missing and record."""
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     MEASURED.parent.mkdir(exist_ok=True)
-    while len(runs := measured()) < wanted * len(SLOWDOWNS):
-        run = compare(SLOWDOWNS[len(runs) % len(SLOWDOWNS)])
-        with MEASURED.open("a", encoding="utf-8") as file:
+    kinds = list(itertools.product(CONDITIONS, SLOWDOWNS))
+    while len(runs := measured()) < rounds * len(kinds):
+        run = compare(*kinds[len(runs) % len(kinds)])
+        with gzip.open(MEASURED, "at", encoding="utf-8") as file:
             file.write(json.dumps(run) + "\n")
     head = [
         "case",
+        "machine",
         "planted",
         "runs",
         "median pace",

@@ -20,8 +20,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 import alarm_rules
 from alarm_rules import Key, Visit, Visits
 from lab import Bench, work_on
+from neighbour import CONDITIONS, surroundings
 from record import RESULTS, record, table
 
 from pytest_batchguard.core.model import Measurement
@@ -39,7 +39,6 @@ from pytest_batchguard.measure.device import cpu_device
 SAMPLE_PROJECT = Path(__file__).parents[1] / "sample_project"
 MEASURED = RESULTS / "false_alarms.jsonl.gz"
 BLOCKS = 100
-CONDITIONS = ("quiet", "noisy")
 SLOWDOWNS = (0.0, 0.15, 0.2)
 PLANTED_EVERY = 5
 
@@ -88,33 +87,10 @@ def test_pipeline(batchguard, slowdown):
     batchguard.train(build_classifier(batchguard.image_size), digits.with_options(one_core))
 """
 
-NEIGHBOUR = """
-import os, random, time
-parent = os.getppid()
-while os.getppid() == parent:
-    end = time.monotonic() + random.uniform(0.2, 2)
-    while time.monotonic() < end:
-        pass
-    time.sleep(random.uniform(0.2, 3))
-"""
-
 
 def _what_is_judged(measurement: Measurement) -> Measurement:
     case = Measurement(measurement.batch_size, measurement.image_size)
     return replace(case, throughput=measurement.throughput, breakdown=measurement.breakdown)
-
-
-@contextmanager
-def surroundings(condition: str) -> Iterator[None]:
-    """Let a neighbour burn a core where the condition says so."""
-    if condition == "quiet":
-        yield
-        return
-    with subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) as neighbour:
-        try:
-            yield
-        finally:
-            neighbour.kill()
 
 
 def measured() -> list[dict[str, Any]]:
