@@ -2,10 +2,10 @@
 
     python benchmarks/against_alarms.py [ROUNDS]
 
-Each run compares a tree with its last commit: unchanged, or with every step slowed down, on a quiet machine and beside a
-process that burns one core at random intervals. Runs are appended to benchmarks/results/against_alarms.jsonl.gz as soon
-as they are over, so that a benchmark that was ended, or one of another day, goes on where it was; 50 rounds of six runs
-unless told otherwise. A line belongs to one device, and only this device's are counted. Then
+Each run compares a tree with its last commit: unchanged, or with every step slowed down, on a quiet machine and beside
+a process that burns one core at random intervals. Runs are appended to benchmarks/results/against_alarms.jsonl.gz as
+soon as they are over, so that a benchmark that was ended, or one of another day, goes on where it was; 50 rounds of six
+runs unless told otherwise. A line belongs to one device, and only this device's are counted. Then
 benchmarks/results/against_alarms.md is written.
 """
 
