@@ -205,8 +205,7 @@ class CaseRunner:
         if plan.has_cpu_pool:
             environment |= cpu_allocator_environment(plan.budget_bytes or plan.device.memory_bytes)
         directory = place.path(invocation.dir)
-        # Relative, since pytest takes a bracket in a path for the beginning of a parameter.
-        file = os.path.relpath(place.path(item.path), directory)
+        file = _relative(place.path(item.path), directory)
         function = item.nodeid.partition("::")[2].partition("[")[0]
         captures = self._config.getoption("capture") != "no"
         # What is printed then goes to the process's own output too, where it outlives a crash.
@@ -265,6 +264,14 @@ class CaseRunner:
 def remove_temporary_files(job: Job) -> None:
     """Remove the `tmp_path` tree of a case's process that has ended: those of many processes fill a disk."""
     shutil.rmtree(job.payload.temporary_directory, ignore_errors=True)
+
+
+def _relative(path: Path, directory: Path) -> str:
+    """Return a path from a directory, since pytest takes a bracket in a path for the beginning of a parameter."""
+    try:
+        return os.path.relpath(path, directory)
+    except ValueError:  # on another drive of Windows
+        return str(path)
 
 
 def _with_option(arguments: Sequence[str], option: str) -> tuple[str, ...]:

@@ -177,8 +177,7 @@ class GuardSession:
         finally:
             if self._checkout is not None:
                 self._checkout.remove()
-            if signal.getsignal(signal.SIGTERM) is _terminate:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            _end_as_ever_when_terminated()
 
     def _guard(self, item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
         if case_of(item) is None:
@@ -228,6 +227,7 @@ class GuardSession:
         try:
             return check_out(reference, self._config.rootpath)
         except ConfigurationError as error:
+            _end_as_ever_when_terminated()
             raise ConfigurationError(f"{options.source(self._config, 'batchguard_against')}: {error}") from None
 
     def _records(self, baseline: Baseline | None) -> bool:
@@ -296,6 +296,11 @@ def _end_in_order_when_terminated() -> None:
     """Let a SIGTERM, as of a CI job that is cancelled, end the run as Ctrl-C would: a worktree is to be removed."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
+
+
+def _end_as_ever_when_terminated() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _terminate(number: int, _frame: object) -> None:

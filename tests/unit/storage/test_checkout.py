@@ -1,6 +1,7 @@
 """Another commit beside the project: checked out, mapped and removed; the project's own tree is never touched."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def repository(tmp_path):
         git(folder, "commit", "--quiet", "-m", text)
     (folder / "package" / "model.py").write_text("third")
     return folder
+
+
+@pytest.fixture
+def interruptible():
+    """Let SIGINT raise, which is ignored in whatever was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -71,6 +80,7 @@ def test_other_worktrees_are_left_alone_although_they_are_out_of_sight(checkout,
     assert len(git(repository, "worktree", "list").splitlines()) == 2
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("does", "ends_with"), [("exit 1", ConfigurationError), ('kill -INT "$TESTED"', KeyboardInterrupt)]
 )
