@@ -134,5 +134,14 @@ class Breakdown:
 
     @property
     def waiting_share(self) -> float:
-        """The share of a step that would be saved if the data were free."""
-        return max(0.0, 1 - self.model_seconds / self.step_seconds)
+        """The share of a step that would be saved if the data were free: no more than the pipeline takes.
+
+        What callbacks take is in the step alone.
+        """
+        saved = max(0.0, self.step_seconds - self.model_seconds)
+        return min(saved, saved if self.pipeline_seconds is None else self.pipeline_seconds) / self.step_seconds
+
+    @property
+    def model_share(self) -> float:
+        """The model's share of a step."""
+        return min(1.0, self.model_seconds / self.step_seconds)

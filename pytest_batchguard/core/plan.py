@@ -60,6 +60,8 @@ class Plan:
         yardstick_case: The yardstick's sizes, where they are not the case's.
         trial_images: How many images a trial trains on.
         learning_rate_factor: What a trial multiplies the project's own learning rate by.
+        steps_to_update: Steps from one change of the weights to the next, where gradients are accumulated; the process
+            itself knows it once it has the model.
     """
 
     case: Case
@@ -78,6 +80,7 @@ class Plan:
     yardstick_case: Case | None = None
     trial_images: int = 0
     learning_rate_factor: float = 1.0
+    steps_to_update: int = 1
 
     @property
     def has_cpu_pool(self) -> bool:

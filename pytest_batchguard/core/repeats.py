@@ -97,9 +97,9 @@ def _throughputs(measurements: Sequence[Measurement]) -> list[ThroughputFigures]
 
 def _mix(breakdown: Breakdown | None) -> float:
     """Return the standard training's share in the yardstick: an input-bound step is timed by its pipeline's core."""
-    if breakdown is None or breakdown.waiting_share <= INPUT_BOUND:
+    if breakdown is None or breakdown.model_share >= 1 - INPUT_BOUND:
         return 1.0
-    return 1 - breakdown.waiting_share
+    return breakdown.model_share
 
 
 def _usual_breakdown(measurements: Sequence[Measurement]) -> Breakdown | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -54,22 +56,22 @@ class CpuClock:
         times = psutil.cpu_times()
         ended = os.times()
         own = time.process_time() + ended.children_user + ended.children_system
-        have_gone = False
-        for descendant in self._descendants:
-            try:
-                spent = descendant.cpu_times()
-            except psutil.NoSuchProcess:
-                have_gone = True
-                continue
-            own += spent.user + spent.system
-        if have_gone:
+        try:
+            own += self._spent_by_descendants()
+        except psutil.NoSuchProcess:
             self._look_for_descendants()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                own += self._spent_by_descendants()
         return CpuTimes(
             total=time.perf_counter() * self._cores,
             idle=times.idle + getattr(times, "iowait", 0.0),
             stolen=getattr(times, "steal", 0.0),
             own=own,
         )
+
+    def _spent_by_descendants(self) -> float:
+        spent = (descendant.cpu_times() for descendant in self._descendants)
+        return math.fsum(times.user + times.system for times in spent)
 
     def _look_for_descendants(self) -> None:
         import psutil

@@ -57,16 +57,22 @@ class MemoryMeter:
         reset: Forgets the peak so far.
         read_peak: Returns the peak bytes in use since the last reset.
         read_held: Returns the bytes in use now.
+        beside_bytes: Of what is in use all the time and is none of the training.
     """
 
     reset: Callable[[], None]
     read_peak: Callable[[], int]
     read_held: Callable[[], int]
+    beside_bytes: int = 0
 
     def start(self) -> None:
         """Begin at what is in use now."""
         self.reset()
 
     def stop(self) -> int:
-        """Return the peak bytes in use since `start`."""
-        return self.read_peak()
+        """Return the training's peak bytes in use since `start`."""
+        return self.read_peak() - self.beside_bytes
+
+    def held(self) -> int:
+        """Return what the training holds now."""
+        return self.read_held() - self.beside_bytes

@@ -63,6 +63,7 @@ class ThroughputMeter:
         steps_at_once: Steps that the framework runs between two calls of `step_ended` (Keras's `steps_per_execution`).
         good_pace: Measuring may end as soon as the pace is known to be no worse; see `Plan`.
         mix: The standard training's share in the yardstick that the pace is counted in.
+        steps_to_update: Steps from one change of the weights to the next; a window is of whole rounds of these.
     """
 
     batch_size: int
@@ -75,6 +76,7 @@ class ThroughputMeter:
     steps_at_once: int = 1
     good_pace: float = 0.0
     mix: float = 1.0
+    steps_to_update: int = 1
     _window_steps: int = 0
     _window: Window | None = None
     _measuring_since: float = math.nan
@@ -161,7 +163,8 @@ class ThroughputMeter:
     def _begin_windows(self) -> None:
         usual = self._warmup.usual_seconds
         fewest = math.ceil(SHORTEST_WINDOW_SECONDS / usual) if usual > 0 else 0
-        self._window_steps = max(fewest, FEWEST_STEPS_IN_WINDOW)
+        round_of_steps = math.lcm(self.steps_to_update, self.steps_at_once)
+        self._window_steps = round_of_steps * math.ceil(max(fewest, FEWEST_STEPS_IN_WINDOW) / round_of_steps)
         self._pause()
         self._measuring_since = self.clock()
 

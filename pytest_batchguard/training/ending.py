@@ -1,17 +1,54 @@
-"""A callback that ends `fit` after so many steps, and how many steps it is told of at once."""
+"""How a training of `fit` ends: after so many steps, without an epoch's end, and with its input pipeline freed."""
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from pytest_batchguard.core.plan import Parent
+from pytest_batchguard.training.source import batches_of
 
 
 def steps_at_once(model: Any) -> int:
     """Return how many steps `fit` runs between two calls of a callback: Keras's `steps_per_execution`."""
     return int(getattr(model, "steps_per_execution", 1))
+
+
+def fit(model: Any, arguments: Mapping[str, Any], callbacks: keras.callbacks.CallbackList) -> None:
+    """Train, and free the iterator over the data, which `fit` leaves in a reference cycle.
+
+    While it lives, nobody else can read data that is cached in a file; in a process that ends without the
+    interpreter's shutdown it would live on as that file's lock.
+    """
+    __tracebackhide__ = True
+    model.fit(**arguments, verbose=0, callbacks=callbacks)
+    gc.collect()
+
+
+class Callbacks(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types
+    """Keras's callback list, which tells the project's callbacks of no epoch's end that lacks the validation's figures.
+
+    Args:
+        model: A compiled Keras model.
+        callbacks: The project's own, and others.
+        arguments: What `fit` is called with.
+        lacks_validation: Whether the project validates at an epoch's end, and this training does not.
+    """
+
+    def __init__(
+        self, model: Any, callbacks: Sequence[Any], arguments: Mapping[str, Any], *, lacks_validation: bool
+    ) -> None:
+        epochs, steps = arguments.get("epochs", 1), arguments.get("steps_per_epoch") or batches_of(arguments["x"])
+        super().__init__(list(callbacks), add_history=True, model=model, verbose=0, epochs=epochs, steps=steps)
+        self._lacks_validation = lacks_validation
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Pass on the end of a whole epoch."""
+        if not self._lacks_validation and not self.model.stop_training:
+            super().on_epoch_end(epoch, logs)
 
 
 class StopAfter(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types

@@ -30,6 +30,11 @@ def own_optimizer(model: Any) -> Any:
     return getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
 
+def steps_to_update(model: Any) -> int:
+    """Return after how many steps the weights change: Keras's `gradient_accumulation_steps`."""
+    return getattr(own_optimizer(model), "gradient_accumulation_steps", None) or 1
+
+
 def of_step(step: Any, batch: Any) -> ModelFingerprint:
     """Return what a hand-written step shows of itself: the trainable variables, if it is a `tf.function`."""
     trainable = None
@@ -41,7 +46,7 @@ def of_step(step: Any, batch: Any) -> ModelFingerprint:
 def batch_shapes(batch: Any) -> tuple[str, ...]:
     """Return dtype and shape of every array in a batch, as in `float32[32, 180, 180, 3]`."""
     return tuple(
-        f"{getattr(leaf.dtype, 'name', leaf.dtype)}{list(map(int, leaf.shape))}"
+        f"{getattr(leaf.dtype, 'name', leaf.dtype)}[{', '.join(map(str, leaf.shape))}]"
         for leaf in tf.nest.flatten(batch)
         if hasattr(leaf, "shape")
     )

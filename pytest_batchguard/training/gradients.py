@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
-from pytest_batchguard.training.ending import StopAfter, steps_at_once
+from pytest_batchguard.training.ending import Callbacks, StopAfter, fit, steps_at_once
 from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import Source, open_source
 
@@ -51,7 +51,8 @@ def sample(model: Any, data: Any, callbacks: Sequence[Any], plan: Plan, parent: 
     norms = _Norms(model, plan.case.batch_size // SMALL_BATCHES)
     before = norms.of(source, parent, "before training")
     stop = StopAfter(plan.warmup + plan.steps, parent)
-    model.fit(**source.fit_arguments(), verbose=0, callbacks=[*callbacks, stop])
+    arguments = source.fit_arguments()
+    fit(model, arguments, Callbacks(model, [*callbacks, stop], arguments, lacks_validation=True))
     after = norms.of(source, parent, "after training")
     if not before or not after:
         parent.send({"kind": "noise", "why_not": "its gradients are not finite, as float16's may be"})

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
@@ -23,16 +24,17 @@ from pytest_batchguard.measure.loss import undo_running_mean
 from pytest_batchguard.measure.stopwatch import Drift, Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.activations import activation_bytes
-from pytest_batchguard.training.ending import steps_at_once
+from pytest_batchguard.training.ending import Callbacks, fit, steps_at_once
+from pytest_batchguard.training.pipeline_pool import PoolBeside
 from pytest_batchguard.training.recorder import Recorder
-from pytest_batchguard.training.source import Source, open_source
+from pytest_batchguard.training.source import Source, first_batch_again, open_source
 from pytest_batchguard.training.validation import evaluate
 
 VALIDATION_STEPS = 2
 """Validation batches run after the training, so that their memory counts."""
 
 _ROUNDING = 1e-6
-_NO_LOSS = "the model's train_step returns no `loss`: whether it learns was not judged"
+_NO_LOSS = "the model's train_step returns no `loss` that is one number: whether it learns was not judged"
 
 
 def train(
@@ -54,12 +56,16 @@ def train(
     __tracebackhide__ = True
     check_model(model)
     at_once = steps_at_once(model)
+    plan = _with_updates(plan, model)
+    in_pool = PoolBeside(plan)
     source, first_batch = open_source(data, plan.case.batch_size, at_once)
-    recorder = Recorder(plan, parent, at_once)
+    if plan.has_cpu_pool and validation_data is not None:
+        validation_data = first_batch_again(validation_data, plan.case.batch_size)
+    recorder = Recorder(plan, parent, at_once, in_pool.beside(first_batch))
     arguments = _fit_arguments(source, plan)
-    steps = _Steps(model, callbacks, recorder, arguments)
+    steps = _Steps(model, callbacks, arguments, recorder, lacks_validation=validation_data is not None)
     recorder.start()
-    model.fit(**arguments, verbose=0, callbacks=steps)
+    fit(model, arguments, steps)
     recorder.training_ended(complete=steps.complete)
     curve = steps.loss_curve()  # before the validation uses the same metrics
     steps.forget_model()
@@ -78,6 +84,14 @@ def train(
     )
     batches = None if source.is_single_use else source.fit_batches
     return breakdown.add(measurement, plan, batches, recorder, lambda drift: _model_seconds(model, source, drift))
+
+
+def _with_updates(plan: Plan, model: Any) -> Plan:
+    """Return the plan for a model whose weights change only every so many steps: with a few changes in every part."""
+    every = fingerprint.steps_to_update(model)
+    if every == 1:
+        return plan
+    return replace(plan, warmup=max(plan.warmup, every + 1), steps=max(plan.steps, 2 * every), steps_to_update=every)
 
 
 def check_model(model: Any) -> None:
@@ -103,45 +117,47 @@ def described(model: Any, first_batch: Any, plan: Plan) -> Measurement:
     )
 
 
-class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has no types
-    """Keras's callback list with the project's callbacks, which tells the recorder of every step.
+class _Steps(Callbacks):
+    """The project's callbacks, and the recorder, which is told of every step.
 
     The recorder alone ends the training: early stopping, or an end at a loss that is not a number, would leave nothing
     to judge.
     """
 
     def __init__(
-        self, model: Any, callbacks: Sequence[Any], recorder: Recorder, fit_arguments: Mapping[str, Any]
+        self,
+        model: Any,
+        callbacks: Sequence[Any],
+        arguments: Mapping[str, Any],
+        recorder: Recorder,
+        *,
+        lacks_validation: bool,
     ) -> None:
-        epochs, steps = fit_arguments.get("epochs", 1), fit_arguments.get("steps_per_epoch")
-        super().__init__(list(callbacks), add_history=True, model=model, verbose=0, epochs=epochs, steps=steps)
+        super().__init__(model, callbacks, arguments, lacks_validation=lacks_validation)
         self.complete = False
         self.lacks_loss = False
         self._reports_running_mean = False
         self._recorder = recorder
-        self._epoch_begins: list[int] = []
+        self._means_begin = [0]
         self._tracings = 0
         self._tracings_at: list[int] = []
-        self._watch_tracing(model)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        super().on_epoch_begin(epoch, logs)
-        self._epoch_begins.append(len(self._recorder.losses))
+        self._reset_metrics = model.reset_metrics
+        self._watch(model)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if not self.complete:  # else it is cut short, and has no `val_loss` that a checkpoint may want
-            super().on_epoch_end(epoch, logs)
+        super().on_epoch_end(epoch, logs)
         self.model.stop_training = self.complete
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        super().on_train_batch_end(batch, logs)
         self._tracings_at.append(self._tracings)
         reported = _reported(logs)
-        self.lacks_loss = "loss" not in logs
+        self.lacks_loss = not _is_number(logs.get("loss"))
         if self._recorder.step_ended(reported):
             self.complete = True
-            # Before anyone resets the metrics.
             self._reports_running_mean = _is_running_mean(self.model, float(reported))
+        super().on_train_batch_end(batch, logs)
+        if self._means_begin[-1] == len(self._recorder.losses):
+            self._reset_metrics()  # a callback evaluated the model, and what that left is none of the training's
         self.model.stop_training = self.complete
 
     def retraces(self, warmup: int) -> int:
@@ -155,21 +171,26 @@ class _Steps(keras.callbacks.CallbackList):  # type: ignore[misc]  # keras has n
         reported = [float(loss) for loss in self._recorder.losses]
         if not self._reports_running_mean:
             return reported
-        bounds = [*self._epoch_begins, len(reported)]
+        bounds = [*self._means_begin, len(reported)]
         return [loss for begin, end in itertools.pairwise(bounds) for loss in undo_running_mean(reported[begin:end])]
 
     def forget_model(self) -> None:
         """Leave the model as it was found."""
-        del self.model.train_step
+        del self.model.train_step, self.model.reset_metrics
 
-    def _watch_tracing(self, model: Any) -> None:
+    def _watch(self, model: Any) -> None:
         train_step = model.train_step
 
         def traced(*arguments: Any, **keywords: Any) -> Any:
             self._tracings += 1  # Python runs a tf.function's body when it is traced, and only then
             return train_step(*arguments, **keywords)
 
+        def reset() -> None:
+            self._means_begin.append(len(self._recorder.losses))
+            self._reset_metrics()
+
         model.train_step = traced
+        model.reset_metrics = reset
         model.make_train_function(force=True)
 
 
@@ -184,8 +205,12 @@ def _fit_arguments(source: Source, plan: Plan) -> dict[str, Any]:
 
 
 def _reported(logs: Any) -> Any:
-    """Return the loss or, where the step reports it under other names only, the first of these to wait for."""
-    return logs["loss"] if "loss" in logs else next(iter(logs.values()))
+    """Return the loss or, where the step reports none that is one number, something else of it to wait for."""
+    return logs["loss"] if _is_number(logs.get("loss")) else keras.ops.sum(tf.nest.flatten(logs)[0])
+
+
+def _is_number(loss: Any) -> bool:
+    return loss is not None and len(getattr(loss, "shape", ())) == 0
 
 
 def _is_running_mean(model: Any, last_reported: float) -> bool:
@@ -200,7 +225,7 @@ def _model_seconds(model: Any, source: Source, drift: Drift | None) -> float | N
     if arguments is None:
         return None
     timer = _Timer(model, Stopwatch(time.perf_counter, drift))
-    model.fit(**arguments, verbose=0, callbacks=timer)
+    fit(model, arguments, timer)
     return timer.step_seconds / steps_at_once(model)
 
 

@@ -40,13 +40,15 @@ class Recorder:
         plan: What to measure.
         parent: Is told of the progress, and may have the yardstick.
         steps_at_once: Steps between two calls of `step_ended`.
+        beside_bytes: What lies in the measured pool all the time and is none of the training.
     """
 
-    def __init__(self, plan: Plan, parent: Parent, steps_at_once: int = 1) -> None:
+    def __init__(self, plan: Plan, parent: Parent, steps_at_once: int = 1, beside_bytes: int = 0) -> None:
         self.losses: list[Any] = []
         self._plan = plan
         self._parent = parent
         self._steps_at_once = steps_at_once
+        self._beside_bytes = beside_bytes
         self._steps_seen = 0
         self._last_progress = 0.0
         self._memory: MemoryMeter | None = None
@@ -61,7 +63,7 @@ class Recorder:
         """Begin, right before the first step."""
         self.enter(f"in the {self._plan.kind.value} pass, before the end of its first step")
         if self._plan.kind.takes_memory:
-            self._memory = runtime.memory_meter(self._plan)
+            self._memory = runtime.memory_meter(self._plan, self._beside_bytes)
             self._memory.start()
         if self._plan.kind.takes_throughput:
             self._throughput = self._meter()
@@ -106,7 +108,7 @@ class Recorder:
         if self._yardstick is not None and self._plan.device.is_gpu:
             self._yardstick = None
             self._parent.send({"kind": "yardstick", "enough": True})  # the validation may need its place on the card
-        self._held_bytes = self._memory.read_held() if self._memory is not None else None
+        self._held_bytes = self._memory.held() if self._memory is not None else None
         self._thermally_limited = runtime.thermally_limited(self._plan)
 
     def validation(self, validate: Callable[[Callable[[], None]], object]) -> None:
@@ -201,6 +203,7 @@ class Recorder:
             read_cpu=CpuClock().read,
             build_yardstick=self._build_yardstick,
             steps_at_once=self._steps_at_once,
+            steps_to_update=self._plan.steps_to_update,
             good_pace=self._plan.good_pace,
             mix=self._plan.mix,
         )
@@ -247,6 +250,8 @@ class Recorder:
         if self._plan.kind.takes_throughput:
             return self._plan.warmup + self._plan.steps
         steps = PROBE_STEPS if self._plan.is_probe else MEMORY_PASS_STEPS
+        if self._plan.steps_to_update > 1:
+            steps = max(steps, self._plan.steps_to_update + 1)
         return max(steps, 2 * self._steps_at_once) if self._tries_convolutions else steps
 
     def _show_progress(self) -> None:

@@ -62,17 +62,32 @@ def seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def memory_meter(plan: Plan) -> MemoryMeter:
-    """Return the meter of the plan's device, its pool made one region first where that is asked for."""
-    device = "GPU:0" if plan.device.is_gpu else "CPU:0"
+def pool_bytes(plan: Plan) -> int:
+    """Return how much of the plan's device is in use now."""
+    return int(tf.config.experimental.get_memory_info(_device(plan))["current"])
+
+
+def memory_meter(plan: Plan, beside_bytes: int = 0) -> MemoryMeter:
+    """Return the meter of the plan's device, its pool made one region first where that is asked for.
+
+    Args:
+        plan: Says which device.
+        beside_bytes: What lies there all the time and is none of the training.
+    """
+    device = _device(plan)
     meter = MemoryMeter(
         reset=lambda: tf.config.experimental.reset_memory_stats(device),
         read_peak=lambda: int(tf.config.experimental.get_memory_info(device)["peak"]),
-        read_held=lambda: int(tf.config.experimental.get_memory_info(device)["current"]),
+        read_held=lambda: pool_bytes(plan),
+        beside_bytes=beside_bytes,
     )
     if plan.has_cpu_pool:
         _reserve_region(region_bytes(plan.budget_bytes or plan.device.memory_bytes, meter.read_peak()))
     return meter
+
+
+def _device(plan: Plan) -> str:
+    return "GPU:0" if plan.device.is_gpu else "CPU:0"
 
 
 def memory_figures(plan: Plan, peak_bytes: int, held_bytes: int | None, use_before: GpuUse | None) -> MemoryFigures:

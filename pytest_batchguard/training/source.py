@@ -7,6 +7,7 @@ that every step trains `batch_size` images. Data shorter than the steps is repea
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -73,6 +74,26 @@ def open_source(data: Any, batch_size: int, steps_at_once: int = 1) -> tuple[Sou
     return source, first
 
 
+def batches_of(data: Any) -> int | None:
+    """Return how many batches an epoch of data has; `None` where it has no end or does not say."""
+    if isinstance(data, keras.utils.PyDataset) and hasattr(data, "num_batches"):  # unknown to Keras before 3.4
+        count: int | None = data.num_batches
+        return count
+    count = operator.length_hint(data, -1)
+    return None if count < 0 else count
+
+
+def first_batch_again(data: Any, batch_size: int) -> Any:
+    """Return a dataset of the first batch of data again and again; the data itself where it has none.
+
+    Args:
+        data: Anything that `model.fit` takes.
+        batch_size: Images in a batch that arrays are cut into.
+    """
+    first = _source(data, batch_size, 1).first_batch()
+    return data if first is None else tf.data.Dataset.from_tensors(first).repeat()
+
+
 def _images_in(batch: Any) -> int | None:
     """Return the length of the first array in a batch; `None` without any."""
     lengths = (leaf.shape[0] for leaf in tf.nest.flatten(batch) if len(getattr(leaf, "shape", ())) > 0)
@@ -124,7 +145,7 @@ class _DatasetSource:
         rest = batch_size - 1 if leaves[0].shape.rank and leaves[0].shape[0] is not None else 0
         self.most_images = batches * batch_size + rest if batches >= 0 else None
         if leaves[0].shape.rank and leaves[0].shape[0] is None:
-            dataset = dataset.filter(lambda *parts: tf.shape(tf.nest.flatten(parts)[0])[0] == batch_size)
+            dataset = dataset.filter(lambda *parts: _length(tf.nest.flatten(parts)[0]) == batch_size)
         self._full = dataset.repeat()
 
     def first_batch(self) -> Any:
@@ -142,7 +163,7 @@ class _DatasetSource:
         specification = self._full.element_spec
 
         def relax(*parts: Any) -> Any:
-            batch = parts if isinstance(specification, tuple) else parts[0]
+            batch = parts if type(specification) is tuple else parts[0]  # as `map` unpacks it
             return tf.nest.map_structure(_with_shape_of, batch, specification)
 
         cached = tf.data.Dataset.from_tensors(self._first).map(relax).cache().repeat()
@@ -151,14 +172,23 @@ class _DatasetSource:
 
 def _with_shape_of(tensor: Any, specification: Any) -> Any:
     """Forget of `tensor`'s shape what `specification` does not know, such as the batch size."""
+    if not isinstance(tensor, tf.Tensor):  # sparse or ragged
+        return tensor
     return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=specification.shape)
+
+
+def _length(array: Any) -> Any:
+    """Return the first dimension of a dense, sparse or ragged tensor."""
+    if isinstance(array, tf.SparseTensor):
+        return array.dense_shape[0]
+    return array.nrows() if isinstance(array, tf.RaggedTensor) else tf.shape(array)[0]
 
 
 class _PyDatasetSource:
     is_single_use = False
 
     def __init__(self, dataset: Any, batch_size: int, steps_at_once: int) -> None:
-        self._count = count = dataset.num_batches
+        self._count = count = batches_of(dataset)
         self.most_images = None if count is None else count * batch_size
         self._first = dataset[0] if count != 0 else None
         self._full = _FullBatches(dataset, count, batch_size, steps_at_once) if count else dataset
@@ -171,7 +201,7 @@ class _PyDatasetSource:
 
     def batches(self) -> Iterator[Any]:
         for index in itertools.count():
-            yield self._full[index if self._count is None else index % self._full.num_batches]
+            yield self._full[index if self._count is None else index % len(self._full)]
 
     def fit_batches(self) -> Iterator[Any]:
         from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter  # what `fit` makes of it
@@ -200,8 +230,7 @@ class _FullBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no
         self._count = max(1, count - (last < batch_size))
         self._passes = passes
 
-    @property
-    def num_batches(self) -> int:
+    def __len__(self) -> int:
         return self._count * self._passes
 
     def __getitem__(self, index: int) -> Any:
@@ -219,8 +248,7 @@ class _OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras has no ty
         super().__init__()
         self._batch = batch
 
-    @property
-    def num_batches(self) -> int:
+    def __len__(self) -> int:
         return _ENDLESS
 
     def __getitem__(self, index: int) -> Any:

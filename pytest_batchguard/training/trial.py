@@ -10,7 +10,7 @@ import keras
 
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
-from pytest_batchguard.training.ending import StopAfter, steps_at_once
+from pytest_batchguard.training.ending import Callbacks, StopAfter, fit, steps_at_once
 from pytest_batchguard.training.fingerprint import own_optimizer
 from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import open_source
@@ -41,7 +41,8 @@ def train(
         own = scale_learning_rate(own_optimizer(model), plan.learning_rate_factor, callbacks)
         steps = max(1, round(plan.trial_images / plan.case.batch_size))
         stop = StopAfter(steps, parent)
-        model.fit(**source.fit_arguments(), verbose=0, callbacks=[*own, stop])
+        arguments = source.fit_arguments()
+        fit(model, arguments, Callbacks(model, [*own, stop], arguments, lacks_validation=True))
         figures = evaluate(model, validation_data, plan.case.batch_size)
         ended_early = stop.steps_seen < steps
         parent.send(

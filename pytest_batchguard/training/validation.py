@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from pytest_batchguard.training.source import batches_of
 
 _STEPS_OF_ENDLESS_DATA = 20
 
@@ -24,8 +27,8 @@ def evaluate(
         model: A compiled Keras model.
         validation_data: A dataset, or arrays as `(x, y)` or `(x, y, sample_weight)`.
         batch_size: Of the batches that arrays are cut into.
-        most_steps: Batches to take at the most; all there are where it is `None`, and 20 where they say that they have
-            no end.
+        most_steps: Batches to take at the most; all there are where it is `None`, and 20 where they have no end, or
+            may have none, as a generator's.
         batch_ended: Called after every batch.
     """
     is_arrays = isinstance(validation_data, (tuple, list))
@@ -38,20 +41,18 @@ def evaluate(
     # Keras's own `steps` warns where there are fewer; of a PyDataset it also ends the workers, and the number is known.
     stops: dict[str, Any] = {"callbacks": [_Batches(most_steps, batch_ended)]}
     if most_steps is not None and isinstance(x, keras.utils.PyDataset):
-        stops["steps"] = min(most_steps, _batches_of(x) or most_steps)
+        stops["steps"] = min(most_steps, batches_of(x) or most_steps)
     figures = model.evaluate(x, y, sample_weight=sample_weight, verbose=0, return_dict=True, **stops, **sizes)
+    gc.collect()  # as after `fit`
     return {name: float(figure) for name, figure in figures.items() if not getattr(figure, "shape", ())}
 
 
 def _is_endless(data: Any) -> bool:
     if isinstance(data, tf.data.Dataset):
         return bool(data.cardinality() == tf.data.INFINITE_CARDINALITY)
-    return isinstance(data, keras.utils.PyDataset) and _batches_of(data) is None
-
-
-def _batches_of(data: Any) -> int | None:
-    """Return how many batches a PyDataset has; `None` where it has no end. Keras before 3.4 knows lengths only."""
-    return data.num_batches if hasattr(data, "num_batches") else len(data)
+    if isinstance(data, keras.utils.PyDataset):
+        return batches_of(data) is None
+    return hasattr(data, "__next__")  # a generator says nothing
 
 
 class _Batches(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no types

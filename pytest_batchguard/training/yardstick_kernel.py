@@ -88,7 +88,7 @@ def _network(shape: tuple[int, int, int]) -> Any:
         ]
     head = [keras.layers.GlobalAveragePooling2D(dtype="float32"), keras.layers.Dense(yardstick.CLASSES, **_fixed())]
     model = keras.Sequential([keras.Input(shape, dtype="float32"), *layers, *head])
-    model.compile(keras.optimizers.SGD(1e-9), loss="mse", jit_compile=False)
+    model.compile(keras.optimizers.SGD(1e-9), loss="mse", jit_compile=False, auto_scale_loss=False)
     return model
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 GUARDS = """
+import collections
+import itertools
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,15 @@ import tiny
 from pytest_batchguard.training import recorder
 
 guard = pytest.mark.batchguard(4, 8)
+
+class Takes(keras.callbacks.Callback):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.step:
+            tf.zeros((2**24,))  # 64 MiB
 
 class Photos(keras.utils.PyDataset):
     def __init__(self, guard, count=3, **settings):
@@ -76,6 +87,65 @@ def test_early_stopping_and_py_dataset_that_has_no_length(batchguard):
     assert photos.begun > 1
     assert measurement.data_images == 60
 
+@pytest.mark.batchguard(4, 8, warmup=2)
+def test_gradients_that_are_accumulated(batchguard):
+    model = tiny.network(batchguard, optimizer=keras.optimizers.SGD(0.05, gradient_accumulation_steps=8))
+    measurement = batchguard.train(model, tiny.photos(batchguard), callbacks=[Takes(8)])
+    assert measurement.loss.decrease > 0
+    assert len(measurement.loss.curve) == 9 + 2 * 8
+    assert measurement.throughput.window_steps % 8 == 0
+    assert measurement.memory.peak_bytes > 2**26, "the step after the first update is in the peak"
+
+@guard
+def test_data_that_is_cached_in_a_file_and_validated_on(batchguard):
+    cached = tf.data.Dataset.from_tensor_slices(tiny.photos(batchguard, 500)).cache("cached").batch(4)
+    measurement = batchguard.train(tiny.network(batchguard), cached, validation_data=cached)
+    assert measurement.breakdown.pipeline_seconds > 0
+
+@guard
+def test_data_that_fills_memory_before_the_first_batch(batchguard):
+    x, y = tiny.photos(batchguard, 4)
+    large = tf.data.Dataset.from_tensor_slices((x, y)).map(lambda x, y: (tf.repeat(x, 2**14, axis=0), y))
+    shuffled = large.cache().shuffle(16).map(lambda x, y: (x[:8], y)).batch(4)  # 64 MiB
+    measurement = batchguard.train(tiny.network(batchguard), shuffled, validation_data=shuffled)
+    assert measurement.memory.peak_bytes < 2**22
+
+Photo = collections.namedtuple("Photo", ["sparse_and_ragged", "label"])
+
+class OfPhotos(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, inputs):
+        sparse, ragged = inputs
+        return self.dense(tf.sparse.to_dense(sparse)) + self.dense(ragged.to_tensor(shape=(None, 64)))
+
+@guard
+def test_batches_with_names_of_sparse_and_ragged_arrays(batchguard):
+    def photo(x, y):
+        x = tf.reshape(x, (-1, 64))
+        return Photo((tf.sparse.from_dense(x), tf.RaggedTensor.from_tensor(x)), y)
+
+    data = tf.data.Dataset.from_tensor_slices(tiny.photos(batchguard, 5)).batch(4).map(photo)
+    model = OfPhotos()
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    measurement = batchguard.train(model, data)
+    assert "float32[4, None]" in measurement.model.batch_shapes
+
+@pytest.mark.parametrize("act", ["reset_metrics", "evaluate"])
+@guard
+def test_callback_that_disturbs_the_running_mean(batchguard, act):
+    photos = tiny.photos(batchguard)
+
+    class Disturbing(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch % 3 == 2:
+                self.model.reset_metrics() if act == "reset_metrics" else self.model.evaluate(*photos, verbose=0)
+
+    curve = batchguard.train(tiny.network(batchguard), photos, callbacks=[Disturbing()]).loss.curve
+    assert all(before > after > 0 for before, after in itertools.pairwise(curve))
+
 @guard
 def test_end_at_a_loss_that_is_no_number(batchguard):
     model = tiny.network(batchguard, loss=lambda y, logits: keras.ops.mean(logits) * np.nan)
@@ -107,13 +177,15 @@ def test_py_dataset_without_end(batchguard):
 def test_py_dataset_that_is_empty(batchguard):
     batchguard.train(tiny.network(batchguard), Photos(batchguard, count=0))
 
+@pytest.mark.parametrize("kind", [tiny.photos, Photos])
 @guard
-def test_callbacks_that_ask_for_the_epochs_and_for_the_validation_at_their_end(batchguard):
+def test_callbacks_that_ask_for_the_epochs_and_for_the_validation_at_their_end(batchguard, kind):
     class Asking(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             assert epoch < self.params["epochs"]
+            assert self.params["steps"] >= 3
 
-    photos = tiny.photos(batchguard)
+    photos = kind(batchguard)
     checkpoint = keras.callbacks.ModelCheckpoint("{epoch}-{val_loss:.2f}.keras")
     batchguard.train(tiny.network(batchguard), photos, validation_data=photos, callbacks=[Asking(), checkpoint])
 
@@ -124,14 +196,19 @@ class Adversaries(keras.Sequential):
         losses = super().train_step(data)
         return {"d_loss": losses["loss"], "g_loss": -losses["loss"]}
 
+class Replicas(keras.Sequential):
+    def train_step(self, data):
+        return {"loss": tf.repeat(super().train_step(data)["loss"], 2)}
+
+@pytest.mark.parametrize("kind", [Adversaries, Replicas])
 @guard
-def test_train_step_without_a_loss_of_that_name(batchguard):
-    model = Adversaries([keras.layers.Flatten(), keras.layers.Dense(3)])
+def test_train_step_without_a_loss_of_that_name(batchguard, kind):
+    model = kind([keras.layers.Flatten(), keras.layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     measurement = batchguard.train(model, tiny.photos(batchguard))
     assert measurement.loss is None
     assert measurement.memory.peak_bytes > 0
-    assert "the model's train_step returns no `loss`: whether it learns was not judged" in measurement.notes
+    assert "the model's train_step returns no `loss` that is one number: whether it learns was not judged" in measurement.notes
 
 class Reporting(keras.Model):
     \"\"\"Reports the mean of its losses so far as its loss, as Keras's own examples do.\"\"\"
@@ -187,15 +264,6 @@ def test_hand_written_step_on_a_list_of_batches(batchguard):
     batchguard.train_step(step, [(x, y), (x, y), (x[:1], y[:1])])
     assert sizes == {4}
 
-class Takes(keras.callbacks.Callback):
-    def __init__(self, step):
-        super().__init__()
-        self.step = step
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if batch == self.step:
-            tf.zeros((2**24,))  # 64 MiB
-
 @pytest.mark.parametrize(("step", "tries_convolutions"), [(0, False), (0, True), (1, True)])
 @guard
 def test_peak(batchguard, step, tries_convolutions):
@@ -207,8 +275,13 @@ def test_peak(batchguard, step, tries_convolutions):
 
 
 @pytest.fixture(scope="module")
-def run(new_project):
-    return new_project(test_keras=GUARDS).run("--batchguard", "-rA", "--tb=short")
+def project(new_project):
+    return new_project(test_keras=GUARDS)
+
+
+@pytest.fixture(scope="module")
+def run(project):
+    return project.run("--batchguard", "-rA", "--tb=short")
 
 
 @pytest.mark.parametrize(
@@ -220,8 +293,16 @@ def run(new_project):
         "mixed_precision",
         "py_dataset_with_workers",
         "py_dataset_without_end",
-        "callbacks_that_ask_for_the_epochs_and_for_the_validation_at_their_end",
-        "train_step_without_a_loss_of_that_name",
+        "gradients_that_are_accumulated",
+        "data_that_is_cached_in_a_file_and_validated_on",
+        "data_that_fills_memory_before_the_first_batch",
+        "batches_with_names_of_sparse_and_ragged_arrays",
+        "callback_that_disturbs_the_running_mean[reset_metrics]",
+        "callback_that_disturbs_the_running_mean[evaluate]",
+        "callbacks_that_ask_for_the_epochs_and_for_the_validation_at_their_end[photos]",
+        "callbacks_that_ask_for_the_epochs_and_for_the_validation_at_their_end[Photos]",
+        "train_step_without_a_loss_of_that_name[Adversaries]",
+        "train_step_without_a_loss_of_that_name[Replicas]",
         "running_mean_by_another_name",
         "list_of_inputs_and_targets_and_a_learning_rate_schedule",
         "list_of_batches",
@@ -229,9 +310,14 @@ def run(new_project):
     ],
 )
 def test_guard_trains(run, name):
-    case = f"test_{name}[b4-8x8]"
+    case = f"test_{name}[b4-8x8]".replace("][", "-")
     assert f"PASSED test_keras.py::{case}" in run.stdout.lines
     assert run.figures_of(case)["judgement"]["verdict"] == "no-baseline"
+
+
+@pytest.mark.usefixtures("run")
+def test_no_lock_of_cached_data_is_left(project):
+    assert not list(project.folder.glob("cached*.lockfile"))
 
 
 def test_steps_are_counted_as_they_are_made(run):

@@ -55,6 +55,17 @@ def test_share_of_waiting_is_never_negative():
     assert Breakdown(0.09, 0.08).waiting_share == 0
 
 
+def test_share_of_waiting_is_no_more_than_the_pipeline_takes_for_the_rest_is_the_callbacks():
+    slow_callback = Breakdown(0.06, 0.08, 0.004)
+    assert slow_callback.waiting_share == pytest.approx(0.05)
+    assert slow_callback.model_share == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("model", "share"), [(0.02, 0.25), (0.09, 1.0)])
+def test_share_of_the_model_is_at_most_the_whole(model, share):
+    assert Breakdown(model, 0.08, 0.07).model_share == share
+
+
 def test_memory_of_another_pass_comes_with_its_notes():
     joined = measurement(memory=None, notes=("mine",)).with_memory_of(measurement(memory=memory(7), notes=("its",)))
     assert (joined.memory.peak_bytes, joined.notes) == (7, ("its", "mine"))

@@ -51,6 +51,20 @@ def test_work_of_a_descendant_that_has_ended_stays_the_own():
     assert clock.read().own > begin.own + 0.02
 
 
+def test_work_of_a_descendant_that_came_in_place_of_one_that_has_ended_is_the_own():
+    working = "sum(range(3 * 10**7)); print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as first:
+        clock = CpuClock()
+        begin = clock.read()
+        with subprocess.Popen([sys.executable, "-c", working], **pipes) as second:
+            second.stdout.readline()
+            first.communicate(b"\n")
+            spent = clock.read().own - begin.own
+            second.communicate(b"\n")
+    assert spent > 0.15
+
+
 def test_own_work_is_not_held_against_others():
     """What this process used is not in the share: however busy the machine is, the two are at most the whole."""
     clock = CpuClock()

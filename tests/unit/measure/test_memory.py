@@ -26,6 +26,11 @@ def test_memory_pass_goes_without_onednn():
     assert MEMORY_PASS_SERVER_ENVIRONMENT == {"TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
+def test_what_lies_in_the_pool_beside_the_training_does_not_count():
+    meter = MemoryMeter(reset=lambda: None, read_peak=lambda: 9 * MIB, read_held=lambda: 7 * MIB, beside_bytes=5 * MIB)
+    assert (meter.stop(), meter.held()) == (4 * MIB, 2 * MIB)
+
+
 def test_region_leaves_a_tenth_of_the_limit():
     assert region_bytes(1004 * MIB, 0) == 900 * MIB
 

@@ -82,9 +82,9 @@ class Scene:
         self.now += 64.0
         return self
 
-    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, steps_at_once=1, good_pace=0.0, mix=1.0):
+    def meter(self, *, batch_size=32, warmup=3, steps=12, tolerance=0.1, **settings):
         tools = (self.clock, self.read_cpu, self.build_yardstick)
-        return ThroughputMeter(batch_size, warmup, steps, tolerance, *tools, steps_at_once, good_pace, mix)
+        return ThroughputMeter(batch_size, warmup, steps, tolerance, *tools, **settings)
 
     def synchronise(self):
         self.diary.append("sync")
@@ -351,11 +351,13 @@ def test_length_of_a_step_is_known_from_a_warm_up_of_steps_run_at_once():
     assert meter.images_per_second == 64.0
 
 
-def test_steps_run_at_once_that_overfill_a_window_all_count():
+@pytest.mark.parametrize(("steps_at_once", "steps_to_update", "rounds"), [(1, 1, 1), (3, 1, 3), (1, 7, 7), (4, 6, 12)])
+def test_window_is_of_whole_rounds(steps_at_once, steps_to_update, rounds):
     scene = Scene()
-    meter = scene.meter(warmup=5, steps_at_once=3)
+    meter = scene.meter(warmup=5, steps_at_once=steps_at_once, steps_to_update=steps_to_update)
     scene.train(meter, steady(2**-5))
-    assert meter.figures().window_steps % 3
+    fewest = math.ceil(SHORTEST_WINDOW_SECONDS * 2**5)
+    assert meter.figures().window_steps == rounds * math.ceil(fewest / rounds)
     assert set(meter.figures().step_seconds) == {2**-5}
 
 
