@@ -33,11 +33,14 @@ def network(guard):
 
 @pytest.mark.batchguard([4, 16], 8)
 def test_model(batchguard):
+    import itertools
     import keras
 
     photos = tiny.photos(batchguard, batches=2)
+    without_end = (tiny.photos(batchguard) for _ in itertools.count())
     sets_the_rate = keras.callbacks.LearningRateScheduler(lambda epoch: 0.01)
-    batchguard.train(network(batchguard), photos, tiny.photos(batchguard), callbacks=[sets_the_rate])
+    wants_the_validation = keras.callbacks.ModelCheckpoint("{val_loss}.keras")
+    batchguard.train(network(batchguard), photos, without_end, callbacks=[sets_the_rate, wants_the_validation])
     assert batchguard.batch_size in {4, 16}, "asserts of the test's own are for the declared sizes"
 
 @pytest.mark.batchguard(8, 8)
