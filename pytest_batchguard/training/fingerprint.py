@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from pytest_batchguard.core.model import ModelFingerprint
@@ -56,11 +57,16 @@ def _count(weights: Any) -> int:
     return sum(math.prod(weight.shape) for weight in weights)
 
 
+def rate_now(optimizer: Any) -> float:
+    """Return an optimizer's learning rate, of a schedule the present one."""
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))  # Keras 3.3 has no float() of a variable
+
+
 def _learning_rate(optimizer: Any) -> float | None:
     """Return the learning rate; `None` where a schedule changes it from step to step, or the optimizer keeps none."""
     if callable(getattr(optimizer, "_learning_rate", None)):
         return None
     try:
-        return round_significant(float(optimizer.learning_rate))
+        return round_significant(rate_now(optimizer))
     except (AttributeError, TypeError, ValueError):
         return None

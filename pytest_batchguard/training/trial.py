@@ -11,7 +11,7 @@ import keras
 from pytest_batchguard.core.model import Measurement
 from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.training.ending import Callbacks, StopAfter, fit, steps_at_once
-from pytest_batchguard.training.fingerprint import own_optimizer
+from pytest_batchguard.training.fingerprint import own_optimizer, rate_now
 from pytest_batchguard.training.keras_fit import check_model, described
 from pytest_batchguard.training.source import open_source
 from pytest_batchguard.training.validation import evaluate
@@ -96,7 +96,7 @@ class _Scaling:
 
     def scale(self) -> None:
         """Multiply what is there by the factor."""
-        self._shown = float(self._optimizer.learning_rate)
+        self._shown = rate_now(self._optimizer)
         self._optimizer.learning_rate = self._shown * self._factor
 
 

@@ -65,7 +65,7 @@ class Loader:
 def test_many_steps_at_once_of_few_batches(batchguard, kind):
     model = tiny.network(batchguard, steps_per_execution=5)
     trained, made = [], model.optimizer.iterations
-    after = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: trained.append(int(made)))
+    after = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: trained.append(int(made.numpy())))
     batchguard.train(model, kind(batchguard), callbacks=[after])
     assert trained[:3] == [5, 10, 15]
 
