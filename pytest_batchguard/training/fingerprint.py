@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from pytest_batchguard.core.model import ModelFingerprint
@@ -59,7 +58,7 @@ def _count(weights: Any) -> int:
 
 def rate_now(optimizer: Any) -> float:
     """Return an optimizer's learning rate, of a schedule the present one."""
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))  # Keras 3.3 has no float() of a variable
+    return float(tf.convert_to_tensor(optimizer.learning_rate))  # Keras 3.3 has no float() of a variable
 
 
 def _learning_rate(optimizer: Any) -> float | None:

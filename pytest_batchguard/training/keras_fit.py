@@ -101,9 +101,14 @@ def check_model(model: Any) -> None:
         GuardError: It is no Keras model, or not compiled.
     """
     if not isinstance(model, keras.Model):
-        raise GuardError(f"train() was given a {type(model).__name__}; allowed is a compiled Keras model")
+        found = f"{type(model).__name__} of tf_keras" if _is_of_keras_2(model) else type(model).__name__
+        raise GuardError(f"train() was given a {found}; allowed is a compiled Keras model, of Keras 3")
     if not getattr(model, "compiled", False):
         raise GuardError("the model is not compiled: call `model.compile(...)` before `batchguard.train(...)`")
+
+
+def _is_of_keras_2(model: Any) -> bool:
+    return type(model).__module__.startswith("tf_keras")  # also what `tf.keras` is with TF_USE_LEGACY_KERAS=1
 
 
 def described(model: Any, first_batch: Any, plan: Plan) -> Measurement:

@@ -214,6 +214,7 @@ def test_guard_trains_on(run, case):
 
 def test_everything_passes(run):
     assert run.exit_code == pytest.ExitCode.OK
+    assert "warnings" not in run.outcomes()
 
 
 def test_validation_leaves_the_training_loss_as_it_is(run):

@@ -36,6 +36,10 @@ def test_model_is_none(batchguard):
     batchguard.train(None, tiny.photos(batchguard))
 
 @guard
+def test_model_of_keras_2(batchguard):
+    batchguard.train(type("Sequential", (), {"__module__": "tf_keras.src.engine.sequential"})(), tiny.photos(batchguard))
+
+@guard
 def test_no_batch(batchguard):
     x, y = tiny.photos(batchguard)
     batchguard.train(tiny.network(batchguard), tf.data.Dataset.from_tensor_slices((x, y)).take(0).batch(4))
@@ -130,6 +134,7 @@ BROKEN = [
     ("test_never_trains", "the guard never trained: call batchguard.train(model, data) or batchguard.train_step*"),
     ("test_trains_twice", "*the guard trains twice*"),
     ("test_model_not_compiled", "*the model is not compiled: call `model.compile(...)` before*"),
+    ("test_model_of_keras_2", "*given a Sequential of tf_keras; allowed is a compiled Keras model, of Keras 3*"),
     ("test_model_is_none", "*train() was given a NoneType; allowed is a compiled Keras model*"),
     ("test_no_batch", "*the data has no batch; batches of 4 images are needed*"),
     ("test_no_batch_in_arrays", "*the data has no batch; batches of 4 images are needed*"),
