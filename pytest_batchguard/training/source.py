@@ -207,10 +207,12 @@ class _PyDatasetSource:
         from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter  # what `fit` makes of it
 
         adapter = PyDatasetAdapter(self._full, shuffle=True)
+        # Asks the project's data for batches: while workers are forked, these would find its locks taken for ever.
+        batches = adapter.get_tf_dataset()
         while True:
             getattr(adapter, "on_epoch_begin", lambda: None)()  # Keras before 3.5 has none
             try:
-                yield from adapter.get_tf_dataset()
+                yield from batches
             finally:
                 adapter.on_epoch_end()
 

@@ -167,6 +167,23 @@ def test_py_dataset_with_workers(batchguard):
     assert measurement.breakdown.pipeline_seconds > 0
 
 @guard
+def test_py_dataset_with_worker_processes_has_no_batch_made_here_while_they_are_forked(batchguard):
+    events = []
+
+    class Noting(Photos):
+        def __getitem__(self, index):
+            events.append("batch")
+            return super().__getitem__(index)
+
+        def on_epoch_begin(self):
+            events.append("forked")
+
+    photos = Noting(batchguard, count=500, workers=2, use_multiprocessing=True)
+    assert batchguard.train(tiny.network(batchguard), photos).breakdown.pipeline_seconds > 0
+    assert events.count("forked") >= 2
+    assert events[-1] == "forked"
+
+@guard
 def test_py_dataset_without_end(batchguard):
     photos = Photos(batchguard, count=None)
     measurement = batchguard.train(tiny.network(batchguard), photos, validation_data=photos)
@@ -293,6 +310,7 @@ def run(project):
         "early_stopping_and_py_dataset_that_has_no_length",
         "mixed_precision",
         "py_dataset_with_workers",
+        "py_dataset_with_worker_processes_has_no_batch_made_here_while_they_are_forked",
         "py_dataset_without_end",
         "gradients_that_are_accumulated",
         "data_that_is_cached_in_a_file_and_validated_on",
