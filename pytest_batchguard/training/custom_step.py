@@ -12,7 +12,7 @@ from pytest_batchguard.core.plan import Parent, Plan
 from pytest_batchguard.errors import GuardError
 from pytest_batchguard.measure.stopwatch import Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
-from pytest_batchguard.training.pipeline_pool import PoolBeside
+from pytest_batchguard.training.pipeline_pool import KeptByPipeline
 from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import open_source
 
@@ -32,9 +32,9 @@ def train(step: Callable[[Any], Any], data: Any, plan: Plan, parent: Parent) -> 
     __tracebackhide__ = True
     if not callable(step):
         raise GuardError(f"train_step() was given a {type(step).__name__}; allowed is a function `step(batch)`")
-    in_pool = PoolBeside(plan)
-    source, first_batch = open_source(data, plan.case.batch_size)
-    recorder = Recorder(plan, parent, beside_bytes=in_pool.beside(first_batch))
+    reading = KeptByPipeline(plan)
+    source, first_batch = open_source(data, plan.case.batch_size, reading=reading)
+    recorder = Recorder(plan, parent, beside_bytes=reading.bytes_beside(first_batch))
     tracings: list[int] = []
     complete = False
     recorder.start()

@@ -25,7 +25,7 @@ from pytest_batchguard.measure.stopwatch import Drift, Stopwatch
 from pytest_batchguard.training import breakdown, fingerprint, runtime
 from pytest_batchguard.training.activations import activation_bytes
 from pytest_batchguard.training.ending import Callbacks, fit, steps_at_once
-from pytest_batchguard.training.pipeline_pool import PoolBeside
+from pytest_batchguard.training.pipeline_pool import KeptByPipeline
 from pytest_batchguard.training.recorder import Recorder
 from pytest_batchguard.training.source import Source, first_batch_again, open_source
 from pytest_batchguard.training.validation import evaluate
@@ -57,11 +57,11 @@ def train(
     check_model(model)
     at_once = steps_at_once(model)
     plan = _with_updates(plan, model)
-    in_pool = PoolBeside(plan)
-    source, first_batch = open_source(data, plan.case.batch_size, at_once)
-    if plan.has_cpu_pool and validation_data is not None:
-        validation_data = first_batch_again(validation_data, plan.case.batch_size)
-    recorder = Recorder(plan, parent, at_once, in_pool.beside(first_batch))
+    reading = KeptByPipeline(plan)
+    source, first_batch = open_source(data, plan.case.batch_size, at_once, reading)
+    if plan.has_cpu_pool:
+        validation_data = first_batch_again(validation_data, reading)
+    recorder = Recorder(plan, parent, at_once, reading.bytes_beside(first_batch))
     arguments = _fit_arguments(source, plan)
     steps = _Steps(model, callbacks, arguments, recorder, lacks_validation=validation_data is not None)
     recorder.start()

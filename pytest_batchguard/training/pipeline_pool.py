@@ -1,4 +1,4 @@
-"""What the input pipeline keeps in the CPU's measured pool, which on a GPU lies in the host's memory."""
+"""What the input pipeline keeps in the CPU's measured pool, which beside a GPU lies in the host's memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pytest_batchguard.core.plan import Plan
 from pytest_batchguard.training import runtime
 
 
-class PoolBeside:
-    """Tells what reading the first batch left in the pool: arrays as tensors, what `Dataset.cache` holds.
+class KeptByPipeline:
+    """A context for reading the first batch: what that leaves in the pool, such as the elements of `Dataset.cache`.
+
+    Arrays that were made tensors before are none of it: TensorFlow puts these on the GPU.
 
     Args:
         plan: Says whether there is such a pool.
@@ -20,16 +22,22 @@ class PoolBeside:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._before = runtime.pool_bytes(plan) if plan.has_cpu_pool else 0
+        self._before = 0
+        self._kept = 0
 
-    def beside(self, first_batch: Any) -> int:
-        """Return the bytes that came in since, but for the batch that is trained on."""
-        if not self._plan.has_cpu_pool:
-            return 0
-        gc.collect()  # the iterator may be in a reference cycle
-        return max(0, runtime.pool_bytes(self._plan) - self._before - _bytes_of(first_batch))
+    def __enter__(self) -> None:
+        """Note what lies in the pool before."""
+        if self._plan.has_cpu_pool:
+            self._before = runtime.pool_bytes(self._plan)
 
+    def __exit__(self, *_: object) -> None:
+        """Add what came in since."""
+        if self._plan.has_cpu_pool:
+            gc.collect()  # the iterator may be in a reference cycle
+            self._kept += max(0, runtime.pool_bytes(self._plan) - self._before)
 
-def _bytes_of(batch: Any) -> int:
-    leaves = tf.nest.flatten(batch, expand_composites=True)
-    return sum(int(tf.size(leaf)) * leaf.dtype.size for leaf in leaves if isinstance(leaf, tf.Tensor))
+    def bytes_beside(self, batch: Any) -> int:
+        """Return the bytes left in the pool but for those of `batch`, which is trained on."""
+        leaves = tf.nest.flatten(batch, expand_composites=True)
+        trained: int = sum(int(tf.size(leaf)) * leaf.dtype.size for leaf in leaves if isinstance(leaf, tf.Tensor))
+        return max(0, self._kept - trained)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import keras
@@ -45,24 +46,29 @@ class Source(Protocol):
         """
 
 
+_UNWATCHED: AbstractContextManager[None] = nullcontext()
 _ENDLESS = 10**6
 """Steps or epochs that no guard reaches: training is stopped from within."""
 
 
-def open_source(data: Any, batch_size: int, steps_at_once: int = 1) -> tuple[Source, Any]:
+def open_source(
+    data: Any, batch_size: int, steps_at_once: int = 1, reading: AbstractContextManager[None] = _UNWATCHED
+) -> tuple[Source, Any]:
     """Return the source of `data` and its first batch.
 
     Args:
         data: Anything that `model.fit` takes; arrays as `x` or as a tuple `(x, y)` or `(x, y, sample_weight)`.
         batch_size: Images in a batch.
         steps_at_once: Steps that `fit` runs in one go; an epoch has a multiple of these, so that each go has as many.
+        reading: Entered while the first batch is read.
 
     Raises:
         DataTooSmallError: The data has no batch, or its first one is smaller than `batch_size`.
         GuardError: Its batches are larger.
     """
     source = _source(data, batch_size, steps_at_once)
-    first = source.first_batch()
+    with reading:
+        first = source.first_batch()
     found = None if first is None else _images_in(first)
     if found is None:
         raise DataTooSmallError(f"the data has no batch; batches of {batch_size} images are needed", None)
@@ -83,14 +89,17 @@ def batches_of(data: Any) -> int | None:
     return None if count < 0 else count
 
 
-def first_batch_again(data: Any, batch_size: int) -> Any:
-    """Return a dataset of the first batch of data again and again; the data itself where it has none.
+def first_batch_again(data: Any, reading: AbstractContextManager[None]) -> Any:
+    """Return a dataset with nothing but its first batch, again and again; other data, or an empty one, as it is.
 
     Args:
-        data: Anything that `model.fit` takes.
-        batch_size: Images in a batch that arrays are cut into.
+        data: Anything that `model.fit` takes as `validation_data`.
+        reading: Entered while the first batch is read.
     """
-    first = _source(data, batch_size, 1).first_batch()
+    if not isinstance(data, tf.data.Dataset):
+        return data
+    with reading:
+        first = next(iter(data), None)
     return data if first is None else tf.data.Dataset.from_tensors(first).repeat()
 
 
@@ -139,7 +148,8 @@ class _DatasetSource:
     is_single_use = False
 
     def __init__(self, dataset: tf.data.Dataset, batch_size: int) -> None:
-        self._first = next(iter(dataset), None)
+        self._dataset = dataset
+        self._first: Any = None
         leaves = tf.nest.flatten(dataset.element_spec)
         batches = int(dataset.cardinality())
         rest = batch_size - 1 if leaves[0].shape.rank and leaves[0].shape[0] is not None else 0
@@ -149,6 +159,8 @@ class _DatasetSource:
         self._full = dataset.repeat()
 
     def first_batch(self) -> Any:
+        if self._first is None:
+            self._first = next(iter(self._dataset), None)
         return self._first
 
     def fit_arguments(self) -> dict[str, Any]:
