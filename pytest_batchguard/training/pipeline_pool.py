@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -39,5 +40,5 @@ class KeptByPipeline:
     def bytes_beside(self, batch: Any) -> int:
         """Return the bytes left in the pool but for those of `batch`, which is trained on."""
         leaves = tf.nest.flatten(batch, expand_composites=True)
-        trained: int = sum(int(tf.size(leaf)) * leaf.dtype.size for leaf in leaves if isinstance(leaf, tf.Tensor))
+        trained: int = sum(math.prod(leaf.shape) * leaf.dtype.size for leaf in leaves if isinstance(leaf, tf.Tensor))
         return max(0, self._kept - trained)
