@@ -102,7 +102,7 @@ class Against:
             return self._alone(item, policy, problem)
         if head is not None and base.measurement is not None:
             rate = base.measurement.batch_size / median(head.throughput.yardstick_seconds) if head.throughput else None
-            attempt.base = _baseline(base.measurement, rate)
+            attempt.base = _baseline(base.measurement, self._checkout.commit, rate)
         return attempt
 
     def _one_by_one(self, item: pytest.Item, policy: Policy, memory: MemoryFigures | None) -> Attempt:
@@ -119,7 +119,9 @@ class Against:
             paced = counted_in(head.throughput, base.measurement.throughput)
             attempt.measurement = replace(head, throughput=paced, notes=(*head.notes, _ONE_BY_ONE))
             apart = base.measurement.throughput
-            attempt.base = _baseline(base.measurement, apart.images_per_second, apart.handoff_seconds, runs=(1.0,))
+            commit = self._checkout.commit
+            figures = (apart.images_per_second, apart.handoff_seconds)
+            attempt.base = _baseline(base.measurement, commit, *figures, runs=(1.0,))
         return attempt
 
     def _run_base(self, item: pytest.Item, plan: Plan, policy: Policy) -> Attempt:
@@ -265,6 +267,7 @@ def _ran_out_of_memory(measurement: Measurement | None) -> bool:
 
 def _baseline(
     base: Measurement,
+    commit: str,
     images_per_second: float | None,
     handoff_seconds: float | None = None,
     runs: tuple[float, ...] = (),
@@ -273,6 +276,7 @@ def _baseline(
 
     Args:
         base: What was measured of it.
+        commit: Which it is.
         images_per_second: Of its windows; `None` where the head has none to compare.
         handoff_seconds: Seconds a wake-up beside them, where they were not taken in turn with the head's.
         runs: Its pace then, whose noise adds to the head's.
@@ -282,4 +286,5 @@ def _baseline(
         throughput = ThroughputFigures(
             images_per_second, pace=1.0, yardstick=yardstick.VERSION, handoff_seconds=handoff_seconds, runs=runs
         )
-    return Baseline(base.memory, throughput, base.loss, base.model, base.provenance, base.breakdown)
+    provenance = replace(base.provenance, commit=commit)
+    return Baseline(base.memory, throughput, base.loss, base.model, provenance, base.breakdown)

@@ -27,13 +27,16 @@ ACTIVE = pytest.StashKey[tuple[Plan, Parent]]()
 _WRITES_ELSEWHERE = ("xmlpath", "report_log", "htmlpath", "json_report_file", "allure_report_dir")
 _SELECTS_TESTS = {"keyword": "", "markexpr": "", "deselect": None, "lf": False, "failedfirst": False, "newfirst": False}
 _INTERFERES = {
+    "cacheclear": False,
     "log_file": os.devnull,
-    "randomly_reset_seed": False,
     "setupshow": False,
     "setuponly": False,
     "setupplan": False,
 }
-"""Would empty the parent's log; would seed anew after the fixture has (pytest-randomly); would want a terminal."""
+"""Would empty the parent's cache, its log; would want a terminal."""
+
+_UNWANTED = ("terminal", "sugar", "randomly")
+"""Plugins that show what the parent shows, as in pytest-xdist's workers, or would seed anew (pytest-randomly)."""
 
 _PARENTS_ALONE = ("lfplugin", "nfplugin", "stepwiseplugin", "rerunfailures")
 """Plugins that would remember in the parent's place, or train again in the same process (pytest-rerunfailures)."""
@@ -105,7 +108,7 @@ class CaseLister:
         Files are read whole: pytest lists nothing where it misses one of the tests that are named.
         """
         self.started = True
-        config.pluginmanager.unregister(name="terminal")
+        _unregister_unwanted(config)
         files = dict.fromkeys(argument.partition("::")[0] for argument in config.args)
         config.args = [file for file in files if _exists(file, config)]
         return None if config.args else pytest.ExitCode.NO_TESTS_COLLECTED
@@ -123,6 +126,12 @@ class CaseLister:
         """Send what could not be collected."""
         if report.failed:
             self._send({"kind": "collection-error", "nodeid": report.nodeid, "text": report.longreprtext})
+
+
+def _unregister_unwanted(config: pytest.Config) -> None:
+    for name in _UNWANTED:
+        if config.pluginmanager.has_plugin(name):
+            config.pluginmanager.unregister(name=name)
 
 
 def _exists(file: str, config: pytest.Config) -> bool:
@@ -145,8 +154,8 @@ class ChildPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
-        """Keep the terminal for the parent, as pytest-xdist does in its workers."""
-        config.pluginmanager.unregister(name="terminal")
+        """Leave out the plugins that are the parent's, now that their options are known."""
+        _unregister_unwanted(config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:

@@ -209,9 +209,11 @@ class CaseRunner:
         function = item.nodeid.partition("::")[2].partition("[")[0]
         captures = self._config.getoption("capture") != "no"
         # What is printed then goes to the process's own output too, where it outlives a crash.
-        capture = f"--capture={'tee-sys' if captures else 'no'}"
+        options = [f"--capture={'tee-sys' if captures else 'no'}"]
+        if self._config.pluginmanager.has_plugin("pytest_cov"):
+            options.append("--no-cov")  # it would slow the training and not its yardstick
         assignment = Assignment(
-            arguments=_with_option(place.arguments(invocation.args), capture),
+            arguments=_with_options(place.arguments(invocation.args), options),
             target=f"{file}::{function}",
             node_id=item.nodeid,
             plan=plan,
@@ -274,10 +276,10 @@ def _relative(path: Path, directory: Path) -> str:
         return str(path)
 
 
-def _with_option(arguments: Sequence[str], option: str) -> tuple[str, ...]:
-    """Return the arguments with one more option, before `--`, behind which there are none."""
+def _with_options(arguments: Sequence[str], options: Sequence[str]) -> tuple[str, ...]:
+    """Return the arguments with more options, before `--`, behind which there are none."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    return (*arguments[:end], option, *arguments[end:])
+    return (*arguments[:end], *options, *arguments[end:])
 
 
 def replay_warnings(attempt: Attempt, config: pytest.Config) -> None:

@@ -71,6 +71,7 @@ class TuneSession:
         self._runner: CaseRunner | None = None
         self._ledger: ledger.Ledger | None = None
         self._failed_report: pytest.TestReport | None = None
+        self._has_measured = False
 
     def pytest_report_header(self) -> list[str]:
         """Say what is tuned for."""
@@ -152,6 +153,7 @@ class TuneSession:
         assert self._progress is not None  # noqa: S101 -- the session has started
         image_size = policy.case.image_size
         self._failed_report = None
+        self._has_measured = False
         tuner = Tuner(
             Tuning(_guard_of(item, image_size), image_size, _declared(item, image_size)),
             policy.plan(Pass.MEMORY, self._device),
@@ -182,12 +184,16 @@ class TuneSession:
         assert self._ledger is not None  # noqa: S101 -- the session has started
         known = self._ledger.look_up(item.nodeid, plan)
         if known is not None:
+            self._has_measured = True
             return known
         beside = yardstick if plan.kind is Pass.THROUGHPUT else None
         used_before = used_bytes(self._device.uuid) if self._device.uuid and plan.kind is Pass.MEMORY else 0
         attempt = self._runner.run_pass(item, plan, timeout_seconds, start_beside=beside)
         if attempt.measurement is None and (skipped := _skip_reason(attempt.reports)):
-            pytest.skip(skipped)
+            if not self._has_measured:
+                pytest.skip(skipped)
+            return Found(problem=f"the guard skipped itself at batch size {plan.case.batch_size}: {skipped}")
+        self._has_measured = True
         sources = attempt.findings.pop("sources", None)
         problem = problem_of(attempt)
         self._failed_report = next((each for each in attempt.reports if problem and each.failed), None)

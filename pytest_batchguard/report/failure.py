@@ -38,7 +38,8 @@ def failure_text(result: CaseResult, width: int = 80) -> str:
         blocks.append(columns(rows.CHECK_HEAD, table, width))
     blocks.append(_list("", rows.attempt_lines(result), width))
     blocks.append(_list("changed since the baseline: ", list(judgement.changes), width))
-    if judgement.breaches and result.baseline is not None and not judgement.changes:
+    is_compared = result.baseline is not None and any(check.baseline is not None for check in judgement.breaches)
+    if is_compared and not judgement.changes:
         blocks.append(["nothing that is recorded changed since the baseline"])
     blocks.append(_list("", [line for line in (rows.time_line(result),) if line], width))
     blocks.append(_list("note: ", list(judgement.notes), width))

@@ -25,8 +25,10 @@ def check_writable(path: Path, source: str) -> None:
     """
     if path.is_dir():
         raise ConfigurationError(f"{source}: found the folder {path}; a file is allowed")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise ConfigurationError(f"{source}: {path} cannot be written: no permission")
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise ConfigurationError(f"{source}: {path} cannot be written: no permission")
+        return
     folder = next(folder for folder in path.absolute().parents if folder.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigurationError(f"{source}: {path} cannot be written: {folder} is no folder that may be written to")

@@ -81,7 +81,7 @@ def check_rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
         limit = f"{signs[0] if quantity.lower_is_better else signs[1]} {quantity.format(check.limit)}"
         if check.baseline is not None:
             baseline = quantity.format(check.baseline)
-            change = format_change(check.measured / check.baseline) if check.baseline else NOTHING
+            change = format_change(check.measured / check.baseline) if check.baseline > 0 else NOTHING
             sign = "+" if quantity.lower_is_better else "−"
             limit += f" ({sign}{format_percent(check.allowance or 0.0)})"
         rows.append((quantity.label, quantity.format(check.measured), baseline, change, limit))

@@ -80,8 +80,9 @@ def without_baseline_lines(results: Sequence[CaseResult], file: str) -> list[str
     if not missing:
         return []
     cases = "1 case was" if len(missing) == 1 else f"{len(missing)} cases were"
+    what = "NOTHING WAS COMPARED" if len(missing) == len(results) else f"NOT COMPARED, {len(missing)} OF {len(results)}"
     return [
-        f"NOTHING WAS COMPARED: {cases} trained, but there is no baseline in",
+        f"{what}: {cases} trained, but there is no baseline in",
         f"  {file}",
         "Fit and loss were judged; to record the rest: pytest --batchguard-update-new",
     ]

@@ -20,7 +20,7 @@ from pytest_batchguard.core.model import Baseline, Device
 from pytest_batchguard.core.plain import PlainDataError, from_plain, to_plain
 from pytest_batchguard.core.units import round_figures
 from pytest_batchguard.errors import BaselineFileError
-from pytest_batchguard.storage.whole_file import locked, replace_file
+from pytest_batchguard.storage.whole_file import locked, refuse_duplicates, replace_file
 
 _T = TypeVar("_T")
 
@@ -119,6 +119,7 @@ def update(path: Path, device: Device, recorded: Mapping[str, Baseline], dropped
             if not _holds(path, edited, {*kept, *recorded}):
                 # Laid out by hand in a way that does not come in entries, such as one with anchors: written anew.
                 edited = _edited("", device, {}, {**kept, **recorded})
+                _parse(path, edited)
             replace_file(path, edited)
     except OSError as error:
         raise BaselineFileError(f"{path}: cannot be written: {error}") from error
@@ -258,7 +259,7 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
         raise BaselineFileError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
-    _refuse_duplicates(path, root)
+    refuse_duplicates(path, root, BaselineFileError)
     if not isinstance(data, dict) or "schema" not in data:
         raise BaselineFileError(f"{path}:1: not a baselines file of pytest-batchguard: it has no `schema`")
     if data["schema"] != SCHEMA:
@@ -281,18 +282,6 @@ def _parse(path: Path, text: str) -> dict[str, Baseline]:
     if not isinstance(cases, dict):
         raise BaselineFileError(f"{path}:{_line_of(root, ('cases',))}: cases: found {cases!r}, allowed: a mapping")
     return {str(node_id): _baseline(path, root, str(node_id), entry) for node_id, entry in cases.items()}
-
-
-def _refuse_duplicates(path: Path, node: Any) -> None:
-    """YAML's reader would silently take the last of two entries of one name."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen = set()
-    for key, value in node.value:
-        if key.value in seen:
-            raise BaselineFileError(f"{path}:{key.start_mark.line + 1}: {key.value}: is there twice")
-        seen.add(key.value)
-        _refuse_duplicates(path, value)
 
 
 def _baseline(path: Path, root: Any, node_id: str, entry: Any) -> Baseline:

@@ -14,7 +14,7 @@ from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.tuning import NoiseScale, SpeedPoint, Trial, Tuning
 from pytest_batchguard.core.units import round_figures
 from pytest_batchguard.errors import TuningFileError
-from pytest_batchguard.storage.whole_file import locked, replace_file
+from pytest_batchguard.storage.whole_file import locked, refuse_duplicates, replace_file
 
 SCHEMA = 1
 _HEAD = "# Batch sizes found by `pytest --batchguard-tune`, which replaces the entries of what it tunes.\n"
@@ -67,7 +67,9 @@ def _is_writable(path: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
+        root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:  # the latter is a ValueError too
@@ -76,6 +78,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise TuningFileError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
+    refuse_duplicates(path, root, TuningFileError)
     if not isinstance(data, dict) or not isinstance(data.get("devices"), dict):
         raise TuningFileError(f"{path}: not a tuning file of pytest-batchguard: it has no `devices`; move it away")
     if data.get("schema") != SCHEMA:

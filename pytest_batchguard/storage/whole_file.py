@@ -1,4 +1,4 @@
-"""Replace a file as a whole or not at all, one process at a time."""
+"""Take a YAML file as a whole or not at all: read it without losing an entry, replace it, one process at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import yaml
 from filelock import FileLock
 
 _LOCK_SECONDS = 30
@@ -22,12 +24,31 @@ def locked(path: Path) -> FileLock:
     return FileLock(Path(tempfile.gettempdir()) / f"pytest-batchguard-{name}.lock", timeout=_LOCK_SECONDS)
 
 
+def refuse_duplicates(path: Path, node: Any, error: type[Exception]) -> None:
+    """Raise `error` at two entries of one name, of which YAML's reader would silently take the last.
+
+    Args:
+        path: Of the file.
+        node: The document, as composed.
+        error: To raise.
+    """
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise error(f"{path}:{key.start_mark.line + 1}: {key.value}: is there twice")
+        seen.add(key.value)
+        refuse_duplicates(path, value, error)
+
+
 def replace_file(path: Path, text: str) -> None:
-    """Write a temporary file beside `path`, sync it and rename it; the mode of the file stays.
+    """Write a temporary file beside `path`, sync it and rename it; the mode of the file stays, and so does a link.
 
     Raises:
         OSError: It cannot be written; what was there is still there.
     """
+    path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:

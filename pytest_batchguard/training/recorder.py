@@ -150,7 +150,7 @@ class Recorder:
             measurement,
             steps=self._steps_seen,
             memory=runtime.memory_figures(self._plan, max(self._peaks), self._held_bytes, self._use_before)
-            if self._peaks
+            if any(self._peaks)  # else all was computed without TensorFlow's memory
             else self._plan.memory,
             throughput=self._throughput_figures(),
             loss=loss_figures(judged) if self._throughput and judged else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,6 +132,7 @@ def test_head_is_judged_by_the_base(run):
 
     assert failure.startswith("regressed: peak memory")
     assert "parameters 3,403 → 54,403" in failure
+    assert re.search(r"changed since the baseline: commit \w+ → \w+", failure)
 
 
 def test_base_that_needs_other_packages_is_told_with_their_name(run):

@@ -253,3 +253,25 @@ def test_interrupt_keeps_what_was_measured_and_says_what_is_missing(new_project)
     assert run.returncode == pytest.ExitCode.INTERRUPTED
     entry = yaml.safe_load((project.folder / "batchguard-tune.yaml").read_text())["devices"][DEVICE.key]["guards"]
     assert entry["test_it.py::test_it"]["8x8"]["largest"]["batch_size"] == 4
+
+
+def test_guard_that_skips_itself_at_some_size_ends_the_search_there(new_project):
+    guard = """
+        import pytest, tiny
+
+        @pytest.mark.batchguard(4, 8)
+        def test_few(batchguard):
+            if batchguard.batch_size > 32:
+                pytest.skip("enough")
+            photos = tiny.photos(batchguard, 1 + 512 // batchguard.batch_size)
+            batchguard.train(tiny.network(batchguard), photos)
+    """
+    project = new_project(test_few=guard)
+
+    run = project.run("--batchguard-tune", "--batchguard-tune-time-limit=5")
+
+    assert run.outcomes() == {"passed": 1}
+    (sizes,) = yaml.safe_load((project.folder / "batchguard-tune.yaml").read_text())["devices"].values()
+    largest = sizes["guards"]["test_few.py::test_few"]["8x8"]["largest"]
+    assert 4 <= largest["batch_size"] <= 32
+    assert "the guard skipped itself" in largest["reason"]

@@ -284,3 +284,37 @@ def test_session_that_breaks_off_after_the_training_is_broken(new_project):
 
     assert run.exit_code == pytest.ExitCode.TESTS_FAILED
     assert "broken: its session broke off within the test: INTERNALERROR> AttributeError" in text_of(run.stdout.lines)
+
+
+PLUGINS = {
+    "randomly": """
+        import os, pathlib
+
+        def pytest_sessionstart():
+            pathlib.Path(f"seeded-{os.getpid()}.txt").touch()
+    """,
+    "sugar": """
+        def pytest_configure(config):
+            assert config.pluginmanager.has_plugin("terminal")
+    """,
+    "pytest_cov": """
+        import pathlib
+
+        def pytest_addoption(parser):
+            parser.addoption("--no-cov", action="store_true")
+
+        def pytest_sessionstart(session):
+            with pathlib.Path("traced.txt").open("a") as file:
+                file.write(f"{not session.config.option.no_cov} ")
+    """,
+}
+
+
+def test_plugins_that_seed_show_or_trace_are_the_parents_alone(new_project):
+    project = new_project(test_it=TELLS_ITS_PROCESS, **PLUGINS)
+
+    run = project.run("--batchguard", *(f"-p{name}" for name in PLUGINS))
+
+    assert run.outcomes() == {"passed": 2}
+    assert len(list(project.folder.glob("seeded-*.txt"))) == 1
+    assert (project.folder / "traced.txt").read_text().split() == ["True", "False", "False"]

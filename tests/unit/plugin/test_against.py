@@ -67,7 +67,7 @@ def test_interrupt_does_not_wait_for_the_base():
     with ours, theirs:
         base = Base(ours)
         theirs.sendall(messages.encode({"kind": "ready"}) + messages.encode({"kind": "reading"}))
-        against = Against(Runner(base), cpu_device(), SimpleNamespace(reference="main"))
+        against = Against(Runner(base), cpu_device(), SimpleNamespace(reference="main", commit="1234567"))
         against._cases = {NODE_ID}
 
         with pytest.raises(KeyboardInterrupt):
@@ -129,7 +129,7 @@ class SmallCard:
 
 def compare(card, times=1):
     """Return what came of each of several attempts at one case on a GPU."""
-    against = Against(card, GPU, SimpleNamespace(reference="main"))
+    against = Against(card, GPU, SimpleNamespace(reference="main", commit="1234567"))
     against._cases = {NODE_ID}
     return [against.measure(SimpleNamespace(nodeid=NODE_ID), POLICY) for _ in range(times)]
 

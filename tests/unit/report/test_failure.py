@@ -99,3 +99,9 @@ def test_every_line_keeps_the_width(width):
 def test_message_is_short():
     text = failure_text(slow_result(attempts=(judgement(Verdict.REGRESSED, checks=(SLOW,)),) * 3, output="a\n" * 900))
     assert len(text.splitlines()) < 25
+
+
+def test_limit_that_no_baseline_has_a_part_in_says_nothing_of_changes():
+    limit = Check("min_throughput", 100.0, 200.0, Verdict.REGRESSED)
+    slow = result(Verdict.REGRESSED, checks=(limit,), reason="slow", measurement=measurement())
+    assert "changed since the baseline" not in failure_text(slow)

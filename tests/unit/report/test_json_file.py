@@ -68,3 +68,10 @@ def test_folder_is_made_where_there_is_none(tmp_path):
 def test_file_of_an_earlier_run_is_replaced(tmp_path):
     written(tmp_path / "run.json", result(), result())
     assert len(written(tmp_path / "run.json", result())["cases"]) == 1
+
+
+def test_file_that_may_be_written_is_taken_in_a_folder_that_may_not(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    path.write_text("{}")
+    monkeypatch.setattr(json_file.os, "access", lambda asked, _mode: asked == path)
+    json_file.check_writable(path, "--batchguard-json")

@@ -90,10 +90,15 @@ def test_run_whose_every_case_has_a_baseline_says_nothing_of_missing_ones():
 
 
 def test_missing_baseline_is_loud_and_names_file_and_command():
-    lines = without_baseline_lines([result(), result(Verdict.NO_BASELINE)], FILE)
+    lines = without_baseline_lines([result(Verdict.NO_BASELINE)], FILE)
     assert lines[0].startswith("NOTHING WAS COMPARED: 1 case was trained")
     assert FILE in "\n".join(lines)
     assert "pytest --batchguard-update-new" in "\n".join(lines)
+
+
+def test_missing_baseline_of_one_case_among_others_is_told_as_that():
+    lines = without_baseline_lines([result(), result(Verdict.NO_BASELINE)], FILE)
+    assert lines[0].startswith("NOT COMPARED, 1 OF 2: 1 case was trained")
 
 
 def test_missing_baselines_are_counted():

@@ -170,3 +170,13 @@ def test_folder_in_its_place_is_refused(path):
 
     with pytest.raises(TuningFileError, match="cannot be read"):
         tuning_file.check(path)
+
+
+def test_entry_that_is_there_twice_is_refused_and_kept(path):
+    tuning_file.update(path, GPU, [WHOLE], "2026-11-24")
+    before = path.read_text()
+    guards = before[before.index("    guards:") :]
+    path.write_text(before + guards)
+    with pytest.raises(TuningFileError, match="guards: is there twice"):
+        tuning_file.update(path, GPU, [WHOLE], "2026-11-25")
+    assert path.read_text() == before + guards

@@ -415,3 +415,20 @@ def test_runs_that_write_at_the_same_time_lose_nothing(path):
         writer.join(30)
     assert [writer.exitcode for writer in writers] == [0, 0, 0, 0]
     assert list(baselines.read(path).cases) == node_ids
+
+
+def test_file_behind_a_link_is_replaced_and_the_link_stays(path, tmp_path):
+    shared = tmp_path / "shared.yaml"
+    path.symlink_to(shared)
+    baselines.update(path, GPU, {FIRST: NEW})
+    assert path.is_symlink()
+    assert baselines.read(path).cases.keys() == {FIRST}
+    assert "# Baselines" in shared.read_text()
+
+
+def test_figures_that_the_next_run_would_refuse_are_not_written(path):
+    before = file_of(entry(FIRST))
+    path.write_text(before)
+    with pytest.raises(BaselineFileError, match="peak_bytes: found 0, allowed: a number above 0"):
+        baselines.update(path, GPU, {SECOND: replace(NEW, memory=replace(NEW.memory, peak_bytes=0))})
+    assert path.read_text() == before
