@@ -139,7 +139,9 @@ class Breakdown:
         What callbacks take is in the step alone.
         """
         saved = max(0.0, self.step_seconds - self.model_seconds)
-        return min(saved, saved if self.pipeline_seconds is None else self.pipeline_seconds) / self.step_seconds
+        if self.pipeline_seconds is not None:
+            saved = min(saved, self.pipeline_seconds)
+        return saved / self.step_seconds
 
     @property
     def model_share(self) -> float:

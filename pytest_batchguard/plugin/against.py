@@ -119,9 +119,9 @@ class Against:
             paced = counted_in(head.throughput, base.measurement.throughput)
             attempt.measurement = replace(head, throughput=paced, notes=(*head.notes, _ONE_BY_ONE))
             apart = base.measurement.throughput
-            commit = self._checkout.commit
-            figures = (apart.images_per_second, apart.handoff_seconds)
-            attempt.base = _baseline(base.measurement, commit, *figures, runs=(1.0,))
+            attempt.base = _baseline(
+                base.measurement, self._checkout.commit, apart.images_per_second, apart.handoff_seconds, runs=(1.0,)
+            )
         return attempt
 
     def _run_base(self, item: pytest.Item, plan: Plan, policy: Policy) -> Attempt:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ class CaseLister:
         Files are read whole: pytest lists nothing where it misses one of the tests that are named.
         """
         self.started = True
-        _unregister_unwanted(config)
+        _unregister(_UNWANTED, config)
         files = dict.fromkeys(argument.partition("::")[0] for argument in config.args)
         config.args = [file for file in files if _exists(file, config)]
         return None if config.args else pytest.ExitCode.NO_TESTS_COLLECTED
@@ -128,8 +128,8 @@ class CaseLister:
             self._send({"kind": "collection-error", "nodeid": report.nodeid, "text": report.longreprtext})
 
 
-def _unregister_unwanted(config: pytest.Config) -> None:
-    for name in _UNWANTED:
+def _unregister(names: Iterable[str], config: pytest.Config) -> None:
+    for name in names:
         if config.pluginmanager.has_plugin(name):
             config.pluginmanager.unregister(name=name)
 
@@ -155,7 +155,7 @@ class ChildPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Leave out the plugins that are the parent's, now that their options are known."""
-        _unregister_unwanted(config)
+        _unregister(_UNWANTED, config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -174,9 +174,7 @@ class ChildPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Silence what is the parent's alone."""
-        for name in _PARENTS_ALONE:
-            if session.config.pluginmanager.has_plugin(name):
-                session.config.pluginmanager.unregister(name=name)
+        _unregister(_PARENTS_ALONE, session.config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Iterator[None]:

@@ -209,11 +209,11 @@ class CaseRunner:
         function = item.nodeid.partition("::")[2].partition("[")[0]
         captures = self._config.getoption("capture") != "no"
         # What is printed then goes to the process's own output too, where it outlives a crash.
-        options = [f"--capture={'tee-sys' if captures else 'no'}"]
+        added = [f"--capture={'tee-sys' if captures else 'no'}"]
         if self._config.pluginmanager.has_plugin("pytest_cov"):
-            options.append("--no-cov")  # it would slow the training and not its yardstick
+            added.append("--no-cov")  # it would slow the training and not its yardstick
         assignment = Assignment(
-            arguments=_with_options(place.arguments(invocation.args), options),
+            arguments=_with_options(place.arguments(invocation.args), added),
             target=f"{file}::{function}",
             node_id=item.nodeid,
             plan=plan,

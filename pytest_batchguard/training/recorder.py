@@ -249,9 +249,8 @@ class Recorder:
     def _steps_wanted(self) -> int:
         if self._plan.kind.takes_throughput:
             return self._plan.warmup + self._plan.steps
-        steps = PROBE_STEPS if self._plan.is_probe else MEMORY_PASS_STEPS
-        if self._plan.steps_to_update > 1:
-            steps = max(steps, self._plan.steps_to_update + 1)
+        usual = PROBE_STEPS if self._plan.is_probe else MEMORY_PASS_STEPS
+        steps = max(usual, self._plan.steps_to_update + 1)
         return max(steps, 2 * self._steps_at_once) if self._tries_convolutions else steps
 
     def _show_progress(self) -> None:
