@@ -156,7 +156,7 @@ class GuardSession:
         if has_ended:
             self._write_baselines(green=exitstatus == pytest.ExitCode.OK)
         elif self._writes:
-            self._remarks.append("NO BASELINE WAS WRITTEN: the run did not come to its end")
+            self._record_nothing("the run did not come to its end")
         self._write_json(is_complete=has_ended and not session.shouldfail and not session.shouldstop)
         if self._has_file_error and has_ended:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -240,7 +240,11 @@ class GuardSession:
             self._update_baselines(green=green)
         except (BaselineFileError, OSError) as error:
             self._has_file_error = True
-            self._remarks.append(f"NO BASELINE WAS WRITTEN: {error}")
+            self._record_nothing(str(error))
+
+    def _record_nothing(self, why: str) -> None:
+        self._results = [replace(result, recorded=None) for result in self._results]
+        self._remarks.append(f"NO BASELINE WAS WRITTEN: {why}")
 
     def _update_baselines(self, *, green: bool) -> None:
         changes = [(result.node_id, result.baseline, result.recorded) for result in self._results if result.recorded]

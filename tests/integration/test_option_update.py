@@ -37,6 +37,18 @@ def test_fails_as_expected(batchguard):
     assert tiny.train(batchguard).batch_size == 5
 """
 SMALL, LARGE = "test_it.py::test_healthy[b4-8x8]", "test_it.py::test_healthy[b8-8x8]"
+SPOILS_THE_FILE = """
+import pathlib
+import pytest
+import tiny
+
+@pytest.mark.batchguard(4, 8)
+def test_guard(batchguard):
+    folder = pathlib.Path("batchguard-baselines")
+    folder.mkdir(exist_ok=True)
+    (folder / f"{batchguard.device.key}.yaml").write_text("cases: [")
+    tiny.train(batchguard)
+"""
 BY_HAND = f"""\
 # our own words above
 schema: 1
@@ -261,3 +273,16 @@ def test_set_of_texts_has_one_order_in_every_run(rounds):
     seeded = {**os.environ, "PYTHONHASHSEED": "0"}
     told = subprocess.run([sys.executable, "-c", "print(hash('dog'))"], env=seeded, capture_output=True, check=True)
     assert (project.folder / "hash").read_text() == told.stdout.decode().strip()
+
+
+def test_file_that_cannot_be_written_at_the_end_fails_the_run_and_nothing_is_called_recorded(new_project):
+    project = new_project(test_it=SPOILS_THE_FILE)
+
+    run = project.run("--batchguard-update")
+
+    assert run.exit_code == pytest.ExitCode.TESTS_FAILED
+    assert "recorded" not in run.figures_of("test_guard[b4-8x8]")
+    summary = text_of(run.summary())
+    assert "NO BASELINE WAS WRITTEN" in summary
+    assert "recorded" not in summary
+    assert project.baselines_path.read_text() == "cases: ["
