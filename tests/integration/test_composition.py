@@ -40,12 +40,14 @@ import pytest
 import tiny
 from conftest import note
 
-def test_before(album, disk):
+def test_before(album, disk, cache):
     note("the session")
+    cache.set("album/page", 7)
 
 @pytest.mark.batchguard(4, 8)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_with_parameters(batchguard, optimizer, album, disk, pytestconfig):
+def test_with_parameters(batchguard, optimizer, album, disk, pytestconfig, cache):
+    assert cache.get("album/page", None) == 7
     assert pytestconfig.getoption("flavour") == "vanilla"
     assert pytestconfig.getini("recipe") == "pancakes"
     assert tiny.train(batchguard, optimizer=optimizer).model.optimizer.lower() == optimizer
@@ -118,7 +120,7 @@ def project(new_project):
 
 @pytest.fixture(scope="module")
 def run(project):
-    return project.run("--batchguard", "--flavour", "vanilla", "-rA", ini={"recipe": "pancakes"})
+    return project.run("--batchguard", "--cache-clear", "--flavour", "vanilla", "-rA", ini={"recipe": "pancakes"})
 
 
 @pytest.fixture(scope="module")

@@ -270,6 +270,29 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, 
     assert git(project.folder, "worktree", "prune", "--dry-run", "--verbose") == ""
 
 
+def test_comparison_terminated_while_the_base_is_checked_out_leaves_no_worktree(new_project, tmp_path):
+    fifo = tmp_path / "checking-out"
+    os.mkfifo(fifo)
+    project = new_project(test_it=WAITING.format(fifo=str(fifo)))
+    commit_all(project.folder)
+    hook = project.folder / ".git" / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\necho here > '{fifo}'\nexec cat '{fifo}'\n")
+    hook.chmod(0o755)
+    command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
+    with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
+        try:
+            wait_for_writer(fifo)
+            run.send_signal(signal.SIGTERM)
+            run.wait(timeout=60)
+        finally:
+            run.kill()
+            os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # the hook ends
+
+    assert run.returncode == 128 + signal.SIGTERM
+    assert len(git(project.folder, "worktree", "list").splitlines()) == 1
+    assert git(project.folder, "worktree", "prune", "--dry-run", "--verbose") == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -105,8 +105,9 @@ def test_limit_that_was_just_reached_and_not_allowed_reads_so():
     assert rows.check_rows([check])[0][4] == "> 0 %"
 
 
-def test_check_against_a_baseline_of_zero_has_no_change():
-    check = Check("loss_decrease", -0.1, 0.0, Verdict.REGRESSED, 0.0, 0.3)
+@pytest.mark.parametrize("accepted", [0.0, -0.05])
+def test_check_against_a_baseline_of_nothing_or_less_has_no_change(accepted):
+    check = Check("loss_decrease", -0.1, accepted, Verdict.REGRESSED, accepted, 0.3)
     assert rows.check_rows([check])[0][3] == "–"
 
 
