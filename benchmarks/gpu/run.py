@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -32,12 +33,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lab import Bench, work_on
 from record import RESULTS
 
-from pytest_batchguard.core.figures import ThroughputFigures
 from pytest_batchguard.core.judge import judge
-from pytest_batchguard.core.model import Baseline, Device, FailureKind, ImageSize, Limits, Measurement, Verdict
+from pytest_batchguard.core.model import Device, FailureKind, Limits, Measurement, Provenance, Verdict
 from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.plan import Pass
-from pytest_batchguard.measure.device import choose_device
+from pytest_batchguard.core.repeats import combine
+from pytest_batchguard.measure.device import choose_device, cpu_device
 from pytest_batchguard.measure.nvml import driver_versions, gpu_use, opened_nvml
 from pytest_batchguard.tuning.memory_line import Probe
 from pytest_batchguard.tuning.search import SizeSearch
@@ -318,8 +319,9 @@ def _timed(host: Host, kind: str) -> dict[str, Any]:
             bare.append(_bare_images_per_second(host, kind))
         timed = [to_plain(each.throughput) for each in usual if each and each.throughput]
         host.save({kind: {"bare_fit": bare, "usual": timed}})
-    runs = [each.throughput for each in usual if each and each.throughput]
-    slowed = [each.throughput for each in slow if each and each.throughput]
+    timed_runs, slowed_runs = (_timed_alone(host, measurements) for measurements in (usual, slow))
+    runs = [each.throughput for each in timed_runs if each.throughput]
+    slowed = [each.throughput for each in slowed_runs if each.throughput]
     rates = [each.images_per_second for each in runs]
     paces = [each.pace for each in runs]
     found: dict[str, Any] = {
@@ -332,8 +334,12 @@ def _timed(host: Host, kind: str) -> dict[str, Any]:
     if len(runs) > 2:
         found["against_bare"] = median(rates) / median(bare) - 1
         found["variation"] = {"images_per_second": stdev(rates) / fmean(rates), "pace": stdev(paces) / fmean(paces)}
-        found["false_alarms"] = {str(tolerance): _alarms(runs, runs, tolerance) for tolerance in (0.05, 0.1)}
-        found["slowdown_seen"] = {str(tolerance): _alarms(runs, slowed, tolerance) for tolerance in (0.025, 0.05)}
+        found["false_alarms"] = {
+            str(tolerance): _alarms(timed_runs, timed_runs, tolerance) for tolerance in (0.05, 0.1)
+        }
+        found["slowdown_seen"] = {
+            str(tolerance): _alarms(timed_runs, slowed_runs, tolerance) for tolerance in (0.025, 0.05)
+        }
     return found
 
 
@@ -366,16 +372,20 @@ def step_peaks(host: Host) -> dict[str, Any]:
     return found
 
 
-def _alarms(accepted: list[ThroughputFigures], judged: list[ThroughputFigures], tolerance: float) -> float | None:
+def _timed_alone(host: Host, measurements: Sequence[Measurement | None]) -> list[Measurement]:
+    """Return what was timed, with nothing else to judge, and with the host that the guard's own runs name."""
+    provenance = Provenance(host=cpu_device().key if host.device.is_gpu else None)
+    return [
+        replace(each, memory=None, loss=None, breakdown=None, provenance=provenance)
+        for each in measurements
+        if each and each.throughput
+    ]
+
+
+def _alarms(accepted: Sequence[Measurement], judged: Sequence[Measurement], tolerance: float) -> float | None:
     """Return the share of pairs in which one attempt against one baseline is a regression."""
     limits = Limits(throughput_tolerance=tolerance)
-    size = (256, ImageSize(32, 32))
-    verdicts = [
-        judge(Measurement(*size, throughput=run), Baseline(throughput=base), limits).verdict
-        for base in accepted
-        for run in judged
-        if run is not base
-    ]
+    verdicts = [judge(run, combine([base]), limits).verdict for base in accepted for run in judged if run is not base]
     return verdicts.count(Verdict.REGRESSED) / len(verdicts) if verdicts else None
 
 

@@ -107,7 +107,7 @@ def _pace_check(
     """Hold the pace against its limit: a breach must exclude that nothing changed, a pass twice the tolerance.
 
     Nor is it a breach where the machine wakes threads more slowly than it did when the baseline was recorded, as far as
-    that explains it (a step takes longer in proportion at the most), or where a faster yardstick may.
+    that explains it (`handoff_ratio`), or where a faster yardstick may.
     """
     allowance = tolerated(limits.throughput_tolerance, accepted)
     check = against("pace", measured.pace, accepted.pace, allowance)

@@ -34,6 +34,9 @@ MARGIN = 2.33
 SLOW_HANDOFF = 0.1
 """By how much longer waking another thread may take: from there on the machine is in another state."""
 
+MOST_BY_HANDOFF = 1.3
+"""By how much slower a pace may be for that, however much longer it takes; see docs/noise.md for what was seen."""
+
 _WINDOWS_MARGIN = 1.96
 """The same of the interval that the windows of one process give, beyond which lie 2.5 %."""
 
@@ -74,11 +77,11 @@ def interval(measured: ThroughputFigures, accepted: ThroughputFigures) -> tuple[
 
 
 def handoff_ratio(figures: ThroughputFigures, usual: float | None) -> float:
-    """Return how many times the usual seconds waking another thread took; 1 unless that is clearly longer."""
+    """Return how many times longer a step may take as waking another thread did; 1 unless that took clearly longer."""
     if figures.handoff_seconds is None or usual is None:
         return 1.0
     ratio = figures.handoff_seconds / usual
-    return ratio if ratio > 1 + SLOW_HANDOFF else 1.0
+    return min(ratio, MOST_BY_HANDOFF) if ratio > 1 + SLOW_HANDOFF else 1.0
 
 
 def hands_over_slowly(figures: ThroughputFigures, usual: float | None) -> bool:

@@ -10,7 +10,7 @@ from pytest_batchguard.core.attempts import FEWEST_TO_FAIL, Attempted, taken_tog
 from pytest_batchguard.core.figures import LossFigures
 from pytest_batchguard.core.judge import judge
 from pytest_batchguard.core.model import Failure, FailureKind, Limits, Verdict
-from pytest_batchguard.core.noise import MOST_ATTEMPTS
+from pytest_batchguard.core.noise import MOST_ATTEMPTS, MOST_BY_HANDOFF
 from tests.unit.samples import MIB, baseline, measurement, memory, throughput
 
 EVEN = baseline(throughput=throughput(2.0, runs=(2.0, 1.98, 2.02, 2.01, 1.99)))
@@ -343,6 +343,12 @@ def test_slow_pace_is_inconclusive_where_threads_wake_slowly_at_every_attempt():
 
 def test_pace_that_slow_wake_ups_do_not_explain_has_regressed():
     assert verdict(*[woken(2.7, 1.2)] * FEWEST_TO_FAIL, accepted=USUAL) is Verdict.REGRESSED  # beyond 1.2 times 2.2
+
+
+@pytest.mark.parametrize(("pace", "comes_to"), [(2.85, Verdict.INCONCLUSIVE), (2.87, Verdict.REGRESSED)])
+def test_wake_ups_that_take_ever_longer_explain_no_more_than_was_ever_seen(pace, comes_to):
+    assert 2.85 < 2.2 * MOST_BY_HANDOFF < 2.87
+    assert verdict(*[woken(pace, 2.5)] * MOST_ATTEMPTS, accepted=USUAL) is comes_to
 
 
 def test_slow_pace_has_regressed_where_enough_attempts_were_taken_while_threads_woke_as_usual():
