@@ -9,8 +9,8 @@ update makes it, of five rounds: the first attempts of five quiet blocks in a ro
 
 Blocks are appended to benchmarks/results/false_alarms.jsonl.gz as soon as they are measured, so that a run that was
 ended, or one of another day, goes on where it was; 100 blocks unless told otherwise. A line belongs to one device, and
-only this device's are judged. Then benchmarks/results/false_alarms.md is written with a plot, for which matplotlib is
-needed.
+only this device's are judged. Then benchmarks/results/false_alarms-<device key>.md is written with a plot, for which
+matplotlib is needed.
 """
 
 from __future__ import annotations
@@ -180,6 +180,7 @@ def _curves(known: Visits) -> list[list[str]]:
 def report() -> None:
     """Judge what was measured so far and record what comes of it."""
     known = visits(measured())
+    name = f"false_alarms-{cpu_device().key}"
     unchanged = [visit for key, each in known.items() if not key[2] for visit in each]
     text = (
         f"{sum(map(len, known.values()))} visits with {alarm_rules.attempts_in(known)} attempts, {len(unchanged)} of "
@@ -194,15 +195,15 @@ def report() -> None:
     lines += ["", "Unchanged, on the quiet machine, by how long threads took to wake one another:", ""]
     lines += table(alarm_rules.STATE_HEAD, list(alarm_rules.state_rows(known)))
     lines += ["", "What the first attempt at the slowed pipeline is explained by:", "", *_names(known)]
-    alarm_rules.draw(known, RESULTS / "false_alarms.svg")
+    alarm_rules.draw(known, RESULTS / f"{name}.svg")
     head = ["judged runs that fail, by", "planted", *(f"{tolerance:.1%}" for tolerance in alarm_rules.TOLERANCES)]
     text = "Over all cases and both conditions; at other tolerances than 10 % the guard would measure some more often:"
     lines += ["", text, "", *table(head, _curves(known))]
     lines += ["", "Where every attempt ends after so many windows, of the cases that wait for no data:", ""]
     head = ["windows", *(f"planted {slowdown:.0%}" for slowdown in alarm_rules.slowdowns(known))]
     lines += table(head, list(alarm_rules.window_rows(known, "model")))
-    lines += ["", "![](false_alarms.svg)"]
-    record("false_alarms", "python benchmarks/false_alarms.py", lines)
+    lines += ["", f"![]({name}.svg)"]
+    record(name, "python benchmarks/false_alarms.py", lines)
 
 
 if __name__ == "__main__":
