@@ -39,7 +39,7 @@ def main() -> None:
     """Serve until the parent goes."""
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
-    gc.disable()  # importing TensorFlow leaves little to collect, and looking for it takes a seventh of the time
+    gc.disable()  # importing TensorFlow leaves little to collect and much to look through
     try:
         for module in sys.argv[2:]:
             import_module(module)
