@@ -189,8 +189,8 @@ def rows(known: Visits) -> Iterator[list[str]]:
             f"{fmean(len(visit.attempts) for visit in visits):.1f}",
             f"{fmean(_others_share(each) for each in firsts):.0%}",
             *(_variation(values) for values in (rates, paces, in_training)),
-            *(_percent(share.alarms) for share in shares.values()),
-            _percent(shares["the guard"].unsure),
+            *(percent(share.alarms) for share in shares.values()),
+            percent(shares["the guard"].unsure),
         ]
 
 
@@ -212,21 +212,44 @@ def apart_rows(known: Visits) -> Iterator[list[str]]:
 
 
 def state_rows(known: Visits) -> Iterator[list[str]]:
-    """Yield the paces of each unchanged case on a quiet machine, by how fast threads woke one another beside it."""
+    """Yield the paces of each unchanged case, by how fast threads woke one another beside it.
+
+    The usual wake-up is the quiet machine's.
+    """
     for key, visits in sorted(known.items()):
-        if key[1:] != (QUIET, 0.0):
+        case, condition, slowdown = key
+        if slowdown:
             continue
-        unchanged = combine(firsts_of(visits))
-        attempts = [attempt for visit in visits for attempt in visit.attempts]
-        usual = usual_of(attempt.throughput.handoff_seconds for attempt in attempts if attempt.throughput)
+        quiet = known[case, QUIET, 0.0]
+        unchanged = combine(firsts_of(quiet))
+        usual = usual_of(each.throughput.handoff_seconds for each in _attempts_of(quiet) if each.throughput)
+        attempts = _attempts_of(visits)
         slow = [each for each in attempts if each.throughput and hands_over_slowly(each.throughput, usual)]
         others = [each for each in attempts if each not in slow]
-        paces, slow_paces = paces_of(others, unchanged), paces_of(slow, unchanged)
-        shown = [f"{median(paces):.3g}", f"{median(slow_paces):.3g}" if slow else ""]
-        yield [key[0], f"{1e6 * usual:.1f} µs" if usual else "", str(len(others)), shown[0], str(len(slow)), shown[1]]
+        longest = max((each.throughput.handoff_seconds or 0.0 for each in slow if each.throughput), default=0.0)
+        shown = [f"{median(paces):.3g}" if (paces := paces_of(each, unchanged)) else "" for each in (others, slow)]
+        wakeups = [_microseconds(usual), _microseconds(longest)]
+        yield [case, condition, wakeups[0], str(len(others)), shown[0], str(len(slow)), wakeups[1], shown[1]]
 
 
-STATE_HEAD = ("case", "usual wake-up", "attempts", "median pace", f"attempts {SLOW_HANDOFF:.0%} slower", "median pace")
+def _attempts_of(visits: Sequence[Visit]) -> list[Measurement]:
+    return [attempt for visit in visits for attempt in visit.attempts]
+
+
+def _microseconds(seconds: float | None) -> str:
+    return f"{1e6 * seconds:.1f} µs" if seconds else ""
+
+
+STATE_HEAD = (
+    "case",
+    "machine",
+    "usual wake-up",
+    "attempts",
+    "median pace",
+    f"attempts {SLOW_HANDOFF:.0%} slower",
+    "up to",
+    "median pace",
+)
 
 APART_HEAD = ("case", "machine", "planted", "visits", "within a visit", "between visits")
 
@@ -264,7 +287,8 @@ def firsts_of(visits: Sequence[Visit]) -> list[Measurement]:
     return [visit.attempts[0] for visit in visits]
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Format a share; nothing where it is not known."""
     return "" if math.isnan(share) else f"{share:.1%}"
 
 
@@ -289,12 +313,13 @@ def rates_of(attempts: Sequence[Measurement]) -> list[float]:
 
 
 def curve(known: Visits, slowdown: float, rule: Rule) -> list[float]:
-    """Return the share of alarms at each tolerance, over all cases and conditions."""
+    """Return the share of alarms at each tolerance, over cases and conditions; not a number where none is judged."""
     keys = [key for key in known if key[2] == slowdown]
     shares = []
     for tolerance in TOLERANCES:
         each = [share for key in keys if (share := judged(known, key, rule, tolerance)).runs]
-        shares.append(sum(share.alarms * share.runs for share in each) / max(1, sum(share.runs for share in each)))
+        runs = sum(share.runs for share in each)
+        shares.append(sum(share.alarms * share.runs for share in each) / runs if runs else math.nan)
     return shares
 
 
@@ -325,7 +350,7 @@ def window_rows(known: Visits, case_prefix: str) -> Iterator[list[str]]:
             if key[0].startswith(case_prefix)
         }
         at = TOLERANCES.index(DEFAULT_TOLERANCE)
-        yield [str(count), *(f"{curve(cut, slowdown, guard)[at]:.1%}" for slowdown in slowdowns(known))]
+        yield [str(count), *(percent(curve(cut, slowdown, guard)[at]) for slowdown in slowdowns(known))]
 
 
 def draw(known: Visits, path: Path) -> None:

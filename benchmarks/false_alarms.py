@@ -171,7 +171,7 @@ def main() -> None:
 
 def _curves(known: Visits) -> list[list[str]]:
     return [
-        [name, f"{slowdown:.0%}", *(f"{share:.1%}" for share in alarm_rules.curve(known, slowdown, rule))]
+        [name, f"{slowdown:.0%}", *map(alarm_rules.percent, alarm_rules.curve(known, slowdown, rule))]
         for name, rule in alarm_rules.RULES.items()
         for slowdown in alarm_rules.slowdowns(known)
     ]
@@ -192,7 +192,7 @@ def report() -> None:
     if apart := list(alarm_rules.apart_rows(known)):
         lines += ["", "How far apart attempts in a row are, and visits (standard deviation of the pace):", ""]
         lines += table(alarm_rules.APART_HEAD, apart)
-    lines += ["", "Unchanged, on the quiet machine, by how long threads took to wake one another:", ""]
+    lines += ["", "Unchanged, by how long threads took to wake one another:", ""]
     lines += table(alarm_rules.STATE_HEAD, list(alarm_rules.state_rows(known)))
     lines += ["", "What the first attempt at the slowed pipeline is explained by:", "", *_names(known)]
     alarm_rules.draw(known, RESULTS / f"{name}.svg")

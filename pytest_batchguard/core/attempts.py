@@ -88,13 +88,15 @@ def wants_another_attempt(attempts: Sequence[Attempted], limits: Limits) -> bool
 def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
     """Return what all attempts at a case, at least one, come to together: judged as one measurement.
 
-    What is not measured again stands as it is. Where the last attempt is made and too few of them count to call a pace
-    regressed, all of them count.
+    What is not measured again stands as it is. All of them count for the pace where each is a regression by itself,
+    however the machine woke threads beside it, or where the last attempt is made and too few count to call it one.
     """
     if _stands(attempts):
         return Conclusion(len(attempts) - 1, attempts[-1].measurement, attempts[-1].judgement)
     accepted = attempts[-1].baseline
     usual = accepted.throughput.handoff_seconds if accepted is not None and accepted.throughput else None
+    if all(_is_slower(attempt) for attempt in attempts):
+        usual = None
     conclusion = _conclude(attempts, limits, usual)
     is_last = len(attempts) == MOST_ATTEMPTS
     if is_last and any(check.verdict is Verdict.REGRESSED for check in _open_checks(conclusion, len(attempts))):
@@ -227,6 +229,10 @@ def _stands(attempts: Sequence[Attempted]) -> bool:
     losses = [attempt.measurement.loss for attempt in attempts]
     accepted = last.baseline.loss if last.baseline is not None else None
     return not (is_noisy_alarm(last.judgement, losses, accepted) or last.judgement.verdict in _FINE)
+
+
+def _is_slower(attempt: Attempted) -> bool:
+    return any(check.quantity == "pace" and check.verdict is Verdict.REGRESSED for check in attempt.judgement.checks)
 
 
 def _learn_alike(losses: Sequence[LossFigures | None], accepted: LossFigures | None) -> bool:

@@ -358,6 +358,15 @@ def test_slow_pace_has_regressed_where_enough_attempts_were_taken_while_threads_
     assert conclusion(slow, regressed, regressed, regressed, accepted=USUAL).judgement.verdict is Verdict.REGRESSED
 
 
+def test_paces_taken_while_threads_wake_slowly_count_where_each_attempt_has_regressed_by_itself():
+    slow, usual = woken(4.6, 2.5), woken(4.5, 1.0)
+    assert goes_on(slow, accepted=USUAL)
+    reached = conclusion(slow, usual, slow, accepted=USUAL)
+    assert len(reached.measurement.throughput.runs) == FEWEST_TO_FAIL
+    assert reached.judgement.verdict is Verdict.REGRESSED
+    assert not goes_on(slow, usual, slow, accepted=USUAL)
+
+
 def test_where_the_usual_is_not_known_most_attempts_decide():
     rates = [(95.0, 1.0), (105.0, 1.15), (105.0, 1.15)]
     attempts = [measurement(throughput=throughput(2.0, rate, handoff_seconds=each)) for rate, each in rates]
