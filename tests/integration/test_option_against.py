@@ -248,6 +248,19 @@ def test_plugin_that_runs_part_of_the_tests_has_no_say_in_the_processes_of_a_cas
     assert len(run.figures["cases"]) == 1
 
 
+def interrupted(project, sent, fifo):
+    """Send a signal to a comparison when somebody in it has written to `fifo`; return its exit code and its output."""
+    command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
+    with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
+        try:
+            wait_for_writer(fifo)
+            run.send_signal(sent)
+            output, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    return run.returncode, output
+
+
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, pytest.ExitCode.INTERRUPTED), (signal.SIGTERM, 128 + signal.SIGTERM)]
 )
@@ -256,16 +269,10 @@ def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, 
     os.mkfifo(fifo)
     project = new_project(test_it=WAITING.format(fifo=str(fifo)))
     commit_all(project.folder)
-    command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
-    with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
-        try:
-            wait_for_writer(fifo)  # until the base trains
-            run.send_signal(sent)
-            output, _ = run.communicate(timeout=60)
-        finally:
-            run.kill()
 
-    assert run.returncode == code, output
+    ended_with, output = interrupted(project, sent, fifo)
+
+    assert ended_with == code, output
     assert len(git(project.folder, "worktree", "list").splitlines()) == 1
     assert git(project.folder, "worktree", "prune", "--dry-run", "--verbose") == ""
 
@@ -278,17 +285,13 @@ def test_comparison_terminated_while_the_base_is_checked_out_leaves_no_worktree(
     hook = project.folder / ".git" / "hooks" / "post-checkout"
     hook.write_text(f"#!/bin/sh\necho here > '{fifo}'\nexec cat '{fifo}'\n")
     hook.chmod(0o755)
-    command = [sys.executable, "-c", INTERRUPTIBLE, "--batchguard-against", "HEAD"]
-    with subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=subprocess.PIPE, text=True) as run:
-        try:
-            wait_for_writer(fifo)
-            run.send_signal(signal.SIGTERM)
-            run.wait(timeout=60)
-        finally:
-            run.kill()
-            os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # the hook ends
 
-    assert run.returncode == 128 + signal.SIGTERM
+    try:
+        ended_with, output = interrupted(project, signal.SIGTERM, fifo)
+    finally:
+        os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))  # the hook ends
+
+    assert ended_with == 128 + signal.SIGTERM, output
     assert len(git(project.folder, "worktree", "list").splitlines()) == 1
     assert git(project.folder, "worktree", "prune", "--dry-run", "--verbose") == ""
 
