@@ -172,7 +172,7 @@ class Measurement:
 
     def with_memory_of(self, other: Measurement) -> Measurement:
         """Return this measurement with the memory figures that another pass took."""
-        return replace(self, memory=other.memory, notes=(*other.notes, *self.notes))
+        return replace(self, memory=other.memory, notes=tuple(dict.fromkeys((*other.notes, *self.notes))))
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def train(
             described(model, first_batch, plan),
             retraces=None if model.run_eagerly else steps.retraces(plan.warmup),
             data_images=source.most_images,
-            notes=(_NO_LOSS,) if steps.lacks_loss else (),
+            notes=steps.notes(),
         ),
         curve,
     )
@@ -140,7 +140,8 @@ class _Steps(Callbacks):
     ) -> None:
         super().__init__(model, callbacks, arguments, lacks_validation=lacks_validation)
         self.complete = False
-        self.lacks_loss = False
+        self._lacks_loss = False
+        self._not_finite: list[str] = []
         self._reports_running_mean = False
         self._recorder = recorder
         self._means_begin = [0]
@@ -156,9 +157,10 @@ class _Steps(Callbacks):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._tracings_at.append(self._tracings)
         reported = _reported(logs)
-        self.lacks_loss = not _is_number(logs.get("loss"))
+        self._lacks_loss = not _is_number(logs.get("loss"))
         if self._recorder.step_ended(reported):
             self.complete = True
+            self._not_finite = _losses_not_finite(logs)
             self._reports_running_mean = _is_running_mean(self.model, float(reported))
         super().on_train_batch_end(batch, logs)
         if self._means_begin[-1] == len(self._recorder.losses):
@@ -170,14 +172,23 @@ class _Steps(Callbacks):
         return self._tracings_at[-1] - self._tracings_at[min(warmup, len(self._tracings_at)) - 1]
 
     def loss_curve(self) -> list[float]:
-        """Return the loss of every step, out of Keras's running mean where that is what it reports; or none."""
-        if self.lacks_loss:
-            return []
+        """Return the loss of every step, out of Keras's running mean where that is what it reports; or none.
+
+        Of losses by other names nothing is known but whether they came to be infinite or no numbers: that is one step.
+        """
+        if self._lacks_loss:
+            return [math.nan] if self._not_finite else []
         reported = [float(loss) for loss in self._recorder.losses]
         if not self._reports_running_mean:
             return reported
         bounds = [*self._means_begin, len(reported)]
         return [loss for begin, end in itertools.pairwise(bounds) for loss in undo_running_mean(reported[begin:end])]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what is to be said of a training that reports no `loss`."""
+        if not self._lacks_loss:
+            return ()
+        return (f"not finite at the end: {', '.join(self._not_finite)}" if self._not_finite else _NO_LOSS,)
 
     def forget_model(self) -> None:
         """Leave the model as it was found."""
@@ -212,6 +223,16 @@ def _fit_arguments(source: Source, plan: Plan) -> dict[str, Any]:
 def _reported(logs: Any) -> Any:
     """Return the loss or, where the step reports none that is one number, something else of it to wait for."""
     return logs["loss"] if _is_number(logs.get("loss")) else keras.ops.sum(tf.nest.flatten(logs)[0])
+
+
+def _losses_not_finite(logs: Mapping[str, Any]) -> list[str]:
+    """Return the names of what is called a loss, such as `d_loss`, and is infinite or no number."""
+    losses = {name: value for name, value in logs.items() if "loss" in name.lower()}
+    return [name for name, loss in losses.items() if not all(map(_is_finite, tf.nest.flatten(loss)))]
+
+
+def _is_finite(loss: Any) -> bool:
+    return bool(keras.ops.all(keras.ops.isfinite(loss)))
 
 
 def _is_number(loss: Any) -> bool:

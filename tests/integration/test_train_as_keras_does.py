@@ -211,18 +211,29 @@ class Adversaries(keras.Sequential):
 
     def train_step(self, data):
         losses = super().train_step(data)
-        return {"d_loss": losses["loss"], "g_loss": -losses["loss"]}
+        return {"d_loss": losses["loss"], "g_loss": -losses["loss"], "psnr": np.inf}
+
+class Diverged(Adversaries):
+    def train_step(self, data):
+        return {**super().train_step(data), "g_loss": np.nan}
 
 class Replicas(keras.Sequential):
     def train_step(self, data):
         return {"loss": tf.repeat(super().train_step(data)["loss"], 2)}
 
+def train(guard, kind):
+    model = kind([keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return guard.train(model, tiny.photos(guard))
+
+@guard
+def test_loss_of_another_name_that_is_no_number(batchguard):
+    train(batchguard, Diverged)
+
 @pytest.mark.parametrize("kind", [Adversaries, Replicas])
 @guard
 def test_train_step_without_a_loss_of_that_name(batchguard, kind):
-    model = kind([keras.layers.Flatten(), keras.layers.Dense(3)])
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    measurement = batchguard.train(model, tiny.photos(batchguard))
+    measurement = train(batchguard, kind)
     assert measurement.loss is None
     assert measurement.memory.peak_bytes > 0
     (note,) = measurement.notes
@@ -346,6 +357,12 @@ def test_steps_are_counted_as_they_are_made(run):
 
 def test_loss_that_is_no_number_is_unhealthy_although_a_callback_would_end_the_training(run):
     assert run.figures_of("test_end_at_a_loss_that_is_no_number[b4-8x8]")["judgement"]["verdict"] == "unhealthy"
+
+
+def test_loss_of_another_name_that_is_no_number_is_unhealthy_and_named_once(run):
+    judgement = run.figures_of("test_loss_of_another_name_that_is_no_number[b4-8x8]")["judgement"]
+    assert judgement["verdict"] == "unhealthy"
+    assert [note for note in judgement["notes"] if "finite" in note] == ["not finite at the end: g_loss"]
 
 
 def test_empty_py_dataset_is_told(run):

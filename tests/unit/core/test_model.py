@@ -66,9 +66,10 @@ def test_share_of_the_model_is_at_most_the_whole(model, share):
     assert Breakdown(model, 0.08, 0.07).model_share == share
 
 
-def test_memory_of_another_pass_comes_with_its_notes():
-    joined = measurement(memory=None, notes=("mine",)).with_memory_of(measurement(memory=memory(7), notes=("its",)))
-    assert (joined.memory.peak_bytes, joined.notes) == (7, ("its", "mine"))
+def test_memory_of_another_pass_comes_with_its_notes_each_once():
+    other = measurement(memory=memory(7), notes=("its", "both"))
+    joined = measurement(memory=None, notes=("both", "mine")).with_memory_of(other)
+    assert (joined.memory.peak_bytes, joined.notes) == (7, ("its", "both", "mine"))
 
 
 def test_breaches_are_the_checks_that_did_not_pass():
