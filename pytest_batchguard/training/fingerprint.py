@@ -12,13 +12,13 @@ from pytest_batchguard.core.units import round_significant
 
 
 def of_model(model: Any, batch: Any) -> ModelFingerprint:
-    """Return the fingerprint of a built, compiled Keras model trained on `batch`."""
-    optimizer = own_optimizer(model)
+    """Return the fingerprint of a compiled Keras model that has trained on `batch`."""
+    optimizer = own_optimizer(model) if _has_updated(model) else None
     return ModelFingerprint(
         parameters=_count(model.weights),
         trainable=_count(model.trainable_weights),
         dtype_policy=model.dtype_policy.name,
-        optimizer=type(optimizer).__name__,
+        optimizer=type(optimizer).__name__ if optimizer is not None else None,
         learning_rate=_learning_rate(optimizer),
         jit_compile=bool(model.jit_compile),
         batch_shapes=batch_shapes(batch),
@@ -54,6 +54,17 @@ def batch_shapes(batch: Any) -> tuple[str, ...]:
 
 def _count(weights: Any) -> int:
     return sum(math.prod(weight.shape) for weight in weights)
+
+
+def _has_updated(model: Any) -> bool:
+    """Return whether the model's optimizer was asked for an update: not where the `train_step` has others of its own.
+
+    One that scales the loss leaves out the updates that overflow, and takes a smaller scale then.
+    """
+    optimizer = model.optimizer
+    scale = getattr(optimizer, "dynamic_scale", None)
+    has_overflown = scale is not None and float(tf.convert_to_tensor(scale)) != optimizer.initial_scale
+    return has_overflown or int(tf.convert_to_tensor(getattr(optimizer, "iterations", 0))) > 0
 
 
 def rate_now(optimizer: Any) -> float:

@@ -38,7 +38,8 @@ def train(
     if validation_data is None:
         parent.send({"kind": "trial", "why_not": "the guard passes no validation_data to train()"})
     else:
-        own = scale_learning_rate(own_optimizer(model), plan.learning_rate_factor, callbacks)
+        factor = plan.learning_rate_factor
+        own = callbacks if factor == 1 else scale_learning_rate(own_optimizer(model), factor, callbacks)
         steps = max(1, round(plan.trial_images / plan.case.batch_size))
         stop = StopAfter(steps, parent)
         arguments = source.fit_arguments()

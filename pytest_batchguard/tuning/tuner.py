@@ -235,9 +235,9 @@ class Tuner:
             return
         sizes = recommend.candidates(self.tuning)
         images = self._trial_images(sizes)
+        too_large = []
         while sizes and images < _FEWEST_STEPS * sizes[-1]:
-            bound = f"the time limit and {_MOST_EPOCHS} epochs leave it fewer than {_FEWEST_STEPS} steps"
-            self._miss(f"validation at {sizes.pop()}: {bound}")
+            too_large.append(sizes.pop())
             images = self._trial_images(sizes)
         trials: list[Trial] = []
         for size in sizes:
@@ -250,6 +250,9 @@ class Tuner:
             rate, rule = self._learning_rate()
             trials.append(_trial(size, rule.scaled(rate, size, self.tuning.declared[0]), trial))
             self.tuning = replace(self.tuning, trials=tuple(trials))
+        bound = f"the time limit and {_MOST_EPOCHS} epochs leave it fewer than {_FEWEST_STEPS} steps"
+        for size in too_large:
+            self._miss(f"validation at {size}: {bound}")
 
     def _trial_images(self, sizes: list[int]) -> int:
         """Return how many images every candidate can train on within the time limit."""
@@ -273,7 +276,7 @@ class Tuner:
 
     @property
     def _has_keras_model(self) -> bool:
-        return self._model is not None and self._model.model.optimizer is not None
+        return self._model is not None and self._model.model.parameters is not None
 
     def _plan_for(self, kind: Pass, size: int) -> Plan:
         return replace(self._plan, kind=kind, case=Case(size, self.tuning.image_size))

@@ -221,6 +221,24 @@ class Replicas(keras.Sequential):
     def train_step(self, data):
         return {"loss": tf.repeat(super().train_step(data)["loss"], 2)}
 
+class HasItsOwnOptimizer(keras.Sequential):
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        weights = self.trainable_variables
+        self.own_optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+@guard
+def test_optimizer_that_makes_no_update(batchguard):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    model = HasItsOwnOptimizer([keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.own_optimizer = keras.optimizers.SGD(0.05)
+    fingerprint = batchguard.train(model, tiny.photos(batchguard)).model
+    assert (fingerprint.optimizer, fingerprint.learning_rate) == (None, None)
+
 def train(guard, kind):
     model = kind([keras.layers.Flatten(), keras.layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -333,6 +351,7 @@ def run(project):
         "callbacks_that_ask_for_the_epochs_and_for_the_validation_at_their_end[Photos]",
         "train_step_without_a_loss_of_that_name[Adversaries]",
         "train_step_without_a_loss_of_that_name[Replicas]",
+        "optimizer_that_makes_no_update",
         "running_mean_by_another_name",
         "list_of_inputs_and_targets_and_a_learning_rate_schedule",
         "list_of_batches",

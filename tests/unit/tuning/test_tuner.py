@@ -16,17 +16,18 @@ from pytest_batchguard.tuning.tuner import Settings, Tuner, not_measured
 MB = 10**6
 SIZE = ImageSize(32, 32)
 CPU = Device("cpu-test-2c", "Test CPU", 1000 * MB)
+SGD = ModelFingerprint(parameters=5, optimizer="SGD", learning_rate=0.1)
 PLAN = Plan(Case(32, SIZE), Pass.MEMORY, CPU, steps=20, warmup=5, seed=0, throughput_tolerance=0.1)
 
 
 class Project:
     """A project with data, a model and a machine that answer by formulas."""
 
-    def __init__(self, *, slope=2 * MB, images=10_000, optimizer="SGD", why_not="", trouble=None):
+    def __init__(self, *, slope=2 * MB, images=10_000, model=SGD, why_not="", trouble=None):
         self.plans = []
         self._slope = slope
         self._images = images
-        self._optimizer = optimizer
+        self._model = model
         self._why_not = why_not
         self._trouble = trouble or {}
 
@@ -40,10 +41,6 @@ class Project:
             failure = Failure(FailureKind.FEW_IMAGES, "the data set is smaller than a batch")
             return Found(replace(blank, failure=failure))
         return getattr(self, plan.kind.value)(plan, blank)
-
-    @property
-    def _model(self):
-        return ModelFingerprint(optimizer=self._optimizer, learning_rate=0.1 if self._optimizer else None)
 
     def memory(self, plan, blank):
         peak = 50 * MB + self._slope * plan.case.batch_size
@@ -294,7 +291,7 @@ def test_crash_after_some_sizes_trained_keeps_the_largest_of_them():
 
 
 def test_hand_written_step_has_no_noise_scale_and_no_validation():
-    project = Project(optimizer=None)
+    project = Project(model=ModelFingerprint(trainable=5))
     tuning = tuned(project).tuning
 
     assert tuning.missing == (
@@ -309,6 +306,21 @@ def test_what_a_child_cannot_tell_is_missing_with_its_reason():
     tuning = tuned(Project(why_not="no data for it")).tuning
 
     assert tuning.missing == ("gradient noise scale: no data for it", "validation: no data for it")
+
+
+def test_validation_that_cannot_be_had_is_missing_once_however_short_the_data_is():
+    tuning = tuned(Project(why_not="no data for it", images=64)).tuning
+
+    assert [why for why in tuning.missing if why.startswith("validation")] == ["validation: no data for it"]
+
+
+def test_model_whose_optimizers_are_its_own_is_validated_without_a_learning_rate():
+    project = Project(model=ModelFingerprint(parameters=5))
+    tuning = tuned(project).tuning
+
+    assert {plan.learning_rate_factor for plan in project.plans} == {1.0}
+    assert {trial.learning_rate for trial in tuning.trials} == {None}
+    assert tuning.recommended.learning_rate is None
 
 
 def test_size_that_could_not_be_timed_is_missing():
