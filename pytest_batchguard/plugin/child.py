@@ -204,6 +204,11 @@ class ChildPlugin:
             measurement = Measurement(case.batch_size, case.image_size, failure=failure)
             self._send({"kind": "measurement", "measurement": to_plain(measurement)})
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str]:
+        """Answer in the terminal's place plugins that count outcomes, as pytest-json-report does."""
+        return report.outcome, "", ""
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Send the report of setup, call or teardown."""
         assert self._config is not None  # noqa: S101 -- configured before anything runs

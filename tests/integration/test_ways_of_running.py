@@ -300,6 +300,18 @@ PLUGINS = {
         def pytest_configure(config):
             assert config.pluginmanager.has_plugin("terminal")
     """,
+    "counting": """
+        def pytest_configure(config):
+            config.pluginmanager.register(Counting(config))
+
+        class Counting:
+            def __init__(self, config):
+                self.config = config
+
+            def pytest_runtest_logreport(self, report):
+                outcome, _, _ = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+                assert outcome in {"passed", ""}
+    """,
     "pytest_cov": """
         import pathlib
 
@@ -313,7 +325,7 @@ PLUGINS = {
 }
 
 
-def test_plugins_that_seed_show_or_trace_are_the_parents_alone(new_project):
+def test_plugins_that_seed_show_count_or_trace_do_not_interfere(new_project):
     project = new_project(test_it=TELLS_ITS_PROCESS, **PLUGINS)
 
     run = project.run("--batchguard", *(f"-p{name}" for name in PLUGINS))
