@@ -42,7 +42,7 @@ def verdict_reports(
     item: pytest.Item, reports: list[pytest.TestReport], result: CaseResult, *, strict: bool
 ) -> list[pytest.TestReport]:
     """Return the reports with the verdict in the call's place."""
-    call = next((report for report in reversed(reports) if report.when == "call"), None)  # those of subtests come first
+    call = _call_of(reports)
     if call is None:
         if any(report.failed for report in reports):
             return reports
@@ -85,14 +85,17 @@ def with_session_teardown(
 def reports_of(item: pytest.Item, work: Callable[[], list[pytest.TestReport]]) -> list[pytest.TestReport]:
     """Return the reports that `work` returns; what it raises fails the item alone, as an error in a test would.
 
-    Another plugin may raise into it, such as one that ends tests which take too long.
+    Another plugin may raise into it, such as one that ends tests which take too long. The call lasts as long as all
+    that was done for the item, as `--durations` and JUnit are asked for; its own report knows of one process only.
     """
     found: list[pytest.TestReport] = []
     reraise = (KeyboardInterrupt, pytest.exit.Exception)
     call = pytest.CallInfo.from_call(lambda: found.extend(work()), when="call", reraise=reraise)
-    if call.excinfo is None:
-        return found
-    return [pytest.TestReport.from_item_and_call(item, call), _empty_report(item, "teardown")]
+    if call.excinfo is not None:
+        return [pytest.TestReport.from_item_and_call(item, call), _empty_report(item, "teardown")]
+    if (whole := _call_of(found)) is not None:
+        whole.duration = call.duration - sum(report.duration for report in found if report.when != "call")
+    return found
 
 
 def has_failed(report: pytest.TestReport) -> bool:
@@ -139,6 +142,11 @@ def no_case_report(item: pytest.Item) -> pytest.TestReport:
     if isinstance(owner, type) and issubclass(owner, unittest.TestCase):
         return refusal_report(item, "a test of unittest.TestCase cannot take the fixture `batchguard`")
     return refusal_report(item, "the marker batchguard came too late for its cases: put it on the test function")
+
+
+def _call_of(reports: list[pytest.TestReport]) -> pytest.TestReport | None:
+    """Return the report of the test's call, which follows those of its subtests; `None` where it did not come to it."""
+    return next((report for report in reversed(reports) if report.when == "call"), None)
 
 
 def _speaks_for_itself(call: pytest.TestReport, result: CaseResult) -> bool:

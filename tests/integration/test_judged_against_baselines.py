@@ -132,6 +132,12 @@ def test_breach_of_memory_and_throughput_is_measured_again_and_every_attempt_is_
         assert re.fullmatch(rf"attempt {number}: regressed, peak memory .* KiB, pace .* yardsticks", attempt)
 
 
+def test_case_lasts_as_long_as_all_its_attempts(run):
+    three, one = (run.junit[f"test_{name}[b4-8x8]"].get("time") for name in ("slower_and_larger", "without_baseline"))
+
+    assert float(three) > float(one)
+
+
 def test_breach_of_an_absolute_limit_is_a_line_of_the_table(run):
     failure = pytest.LineMatcher(run.section("test_learns_less[b4-8x8]"))
 
