@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import pytest
-from _pytest._code.code import ReprFileLocation, TerminalRepr
+from _pytest._code.code import ExceptionRepr, ReprEntry, ReprFileLocation, ReprTraceback
 
 from pytest_batchguard.core.model import CaseResult
 from pytest_batchguard.errors import last_line
@@ -17,25 +17,28 @@ _WIDTH = 80
 _XPASS = "[XPASS(strict)]"
 
 
-class VerdictRepr(TerminalRepr):
+class VerdictRepr(ExceptionRepr):
     """The failure of a case: its table in the failures section, its headline in the short summary.
 
-    Attributes:
-        reprcrash: Where pytest looks for the headline.
+    It looks like the failure by an exception, out of which plugins take their messages: a traceback of one entry.
     """
 
     def __init__(self, result: CaseResult, path: str, line: int) -> None:
-        self.reprcrash = ReprFileLocation(path, line, headline(result))
-        self._text = failure_text(result, _WIDTH)
+        place = ReprFileLocation(path, line, headline(result))
+        lines = failure_text(result, _WIDTH).splitlines()
+        entry = ReprEntry(lines, reprfuncargs=None, reprlocals=None, reprfileloc=place, style="long")
+        super().__init__(reprtraceback=ReprTraceback([entry], extraline=None, style="long"), reprcrash=place)
+        self._lines = lines
 
     def __str__(self) -> str:
-        return self._text
+        return "\n".join(self._lines)
 
     def toterminal(self, tw: Any) -> None:
         """Write the message, its first line in red."""
-        first, _, rest = self._text.partition("\n")
+        first, *rest = self._lines
         tw.line(first, red=True, bold=True)
-        tw.line(rest)
+        for line in rest:
+            tw.line(line)
 
 
 def verdict_reports(
