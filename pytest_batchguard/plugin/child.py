@@ -35,7 +35,7 @@ _INTERFERES = {
 }
 """Would empty the parent's cache, its log; would want a terminal."""
 
-_UNWANTED = ("terminal", "sugar", "randomly")
+_UNWANTED = ("terminal", "sugar", "vscode_pytest", "randomly")
 """Plugins that show what the parent shows, as in pytest-xdist's workers, or would seed anew (pytest-randomly)."""
 
 _PARENTS_ALONE = ("lfplugin", "nfplugin", "stepwiseplugin", "rerunfailures")

@@ -296,6 +296,12 @@ PLUGINS = {
         def pytest_sessionstart():
             pathlib.Path(f"seeded-{os.getpid()}.txt").touch()
     """,
+    "vscode_pytest": """
+        import os, pathlib
+
+        def pytest_sessionfinish():
+            pathlib.Path(f"told-{os.getpid()}.txt").touch()
+    """,
     "sugar": """
         def pytest_configure(config):
             assert config.pluginmanager.has_plugin("terminal")
@@ -332,4 +338,5 @@ def test_plugins_that_seed_show_count_or_trace_do_not_interfere(new_project):
 
     assert run.outcomes() == {"passed": 2}
     assert len(list(project.folder.glob("seeded-*.txt"))) == 1
+    assert len(list(project.folder.glob("told-*.txt"))) == 1
     assert (project.folder / "traced.txt").read_text().split() == ["True", "False", "False"]
