@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def with_strangers(failure: Failure, device: Device, used_before: int) -> Failur
     if not is_crowded(failure, device, used_before):
         return failure
     held = f"{format_bytes(used_before)} of the card's {format_bytes(device.memory_bytes)}"
-    return replace(failure, message=f"{failure.message}; other processes held {held} before it began")
+    own = "; pytest's own may be one, it has imported TensorFlow" if "tensorflow" in sys.modules else ""
+    return replace(failure, message=f"{failure.message}; other processes held {held} before it began{own}")
 
 
 def kernel_kills() -> int:

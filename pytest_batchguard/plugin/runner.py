@@ -29,6 +29,7 @@ from pytest_batchguard.plugin import options
 from pytest_batchguard.plugin.child import Assignment
 from pytest_batchguard.plugin.conversation import Attempt, Beside, Conversation, ShowProgress
 from pytest_batchguard.plugin.endings import failure_of, kernel_kills, tail, with_strangers
+from pytest_batchguard.plugin.own_memory import OwnMemory
 from pytest_batchguard.plugin.place import Place
 from pytest_batchguard.plugin.policy import Policy
 from pytest_batchguard.plugin.reports import has_ended
@@ -66,12 +67,14 @@ class CaseRunner:
         self._processes = 0
         self._forks = _forks(config)
         self._launchers: dict[Pass, Launcher] = {kind: self._launcher(kind) for kind in self._kinds()}
+        self._own_memory = OwnMemory(device)
 
     def close(self) -> None:
         """End the servers and remove the scratch folder."""
         for launcher in self._launchers.values():
             launcher.close()
         self._scratch.cleanup()
+        self._own_memory.close()
 
     def measure(self, item: pytest.Item, policy: Policy, start_beside: StartBeside | None = None) -> Attempt:
         """Measure one case once, in as many processes as the device wants; see `run_pass`."""
@@ -190,7 +193,8 @@ class CaseRunner:
         Raises:
             IsolationError: It could not be started.
         """
-        return self._launchers[self._server_of(kind)].launch(job)
+        with self._own_memory.as_before():
+            return self._launchers[self._server_of(kind)].launch(job)
 
     def conversation(self, start_beside: StartBeside, when_it_trains: StartBeside | None = None) -> Conversation:
         """Return what takes the messages of one process; see `run_pass`."""

@@ -1,6 +1,7 @@
 """How the end of a child becomes the failure of a case, in words."""
 
 import signal
+import sys
 
 import pytest
 
@@ -107,11 +108,22 @@ def test_output_that_is_not_there_is_empty(tmp_path):
     assert tail(None) == tail(str(tmp_path / "nothing")) == ""
 
 
-def test_memory_that_others_held_before_is_told_where_it_ran_out():
+HELD = "out of memory; other processes held 20 GiB of the card's 140 GiB before it began"
+
+
+def test_memory_that_others_held_before_is_told_where_it_ran_out(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     failed = Failure(FailureKind.OOM, "out of memory")
-    told = with_strangers(failed, GPU, 20 * 2**30)
-    assert told.message == "out of memory; other processes held 20 GiB of the card's 140 GiB before it began"
+
+    assert with_strangers(failed, GPU, 20 * 2**30).message == HELD
     assert with_strangers(failed, GPU, 2**30) is failed
+
+
+def test_process_of_pytest_is_told_to_hold_memory_where_it_may(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    told = with_strangers(Failure(FailureKind.OOM, "out of memory"), GPU, 20 * 2**30)
+
+    assert told.message == f"{HELD}; pytest's own may be one, it has imported TensorFlow"
 
 
 @pytest.mark.parametrize("kind", [FailureKind.HOST_OOM, FailureKind.ERROR])
