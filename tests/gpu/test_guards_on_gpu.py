@@ -98,6 +98,22 @@ def test_endless(batchguard):
 )
 
 
+BESIDE = (
+    GUARDS.partition("@pytest.mark")[0]
+    + """
+def test_with_tensorflow_of_its_own():
+    import tensorflow as tf
+
+    assert float(tf.reduce_sum(tf.ones(4))) == 4
+    assert tf.config.experimental.get_memory_info("GPU:0")["peak"] > 0
+
+@pytest.mark.batchguard(32, 64)
+def test_guard(batchguard):
+    batchguard.train(convolutions(batchguard), tiny.photos(batchguard))
+"""
+)
+
+
 def used_bytes(uuid):
     with opened_nvml() as pynvml:
         return pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(uuid)).used
@@ -191,6 +207,15 @@ def test_process_of_pytest_itself_holds_nothing_of_the_card(gpu, new_project):
     run = new_project(test_it=looks, conftest=conftest).run("--batchguard", on_gpu=True)
 
     assert run.exit_code == 0
+
+
+def test_tests_beside_the_guards_leave_them_the_card(gpu, new_project, monkeypatch):
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+
+    run = new_project(test_it=BESIDE).run("--batchguard", on_gpu=True)
+
+    assert run.outcomes() == {"passed": 2}
+    assert run.figures_of("test_guard[b32-64x64]")["measurement"]["memory"]["device_used_bytes"] < 4 * GIB
 
 
 def test_head_and_base_take_turns_on_one_card(gpu, new_project):
