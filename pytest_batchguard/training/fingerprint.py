@@ -61,10 +61,9 @@ def _has_updated(model: Any) -> bool:
 
     One that scales the loss leaves out the updates that overflow, and takes a smaller scale then.
     """
-    optimizer = model.optimizer
-    scale = getattr(optimizer, "dynamic_scale", None)
-    has_overflown = scale is not None and float(tf.convert_to_tensor(scale)) != optimizer.initial_scale
-    return has_overflown or int(tf.convert_to_tensor(getattr(optimizer, "iterations", 0))) > 0
+    scale = getattr(model.optimizer, "dynamic_scale", None)
+    has_overflown = scale is not None and float(tf.convert_to_tensor(scale)) != model.optimizer.initial_scale
+    return has_overflown or int(tf.convert_to_tensor(getattr(own_optimizer(model), "iterations", 0))) > 0
 
 
 def rate_now(optimizer: Any) -> float:
