@@ -22,8 +22,7 @@ class OwnMemory:
 
     def __init__(self, device: Device) -> None:
         self._grows = device.is_gpu and _GROWTH not in os.environ
-        if self._grows:
-            os.environ[_GROWTH] = "true"
+        self._grow()
 
     @contextmanager
     def as_before(self) -> Iterator[None]:
@@ -32,10 +31,13 @@ class OwnMemory:
         try:
             yield
         finally:
-            if self._grows:
-                os.environ[_GROWTH] = "true"
+            self._grow()
 
     def close(self) -> None:
         """Leave the environment as it was."""
         if self._grows:
             os.environ.pop(_GROWTH, None)
+
+    def _grow(self) -> None:
+        if self._grows:
+            os.environ[_GROWTH] = "true"
