@@ -47,11 +47,13 @@ class Conclusion:
     Attributes:
         place: Of the attempt that it speaks of.
         measurement: That attempt's, or all of them taken together.
+        baseline: What it was held against: that attempt's, or those of all of them taken together.
         judgement: The verdict over the case.
     """
 
     place: int
     measurement: Measurement
+    baseline: Baseline | None
     judgement: Judgement
 
 
@@ -92,11 +94,12 @@ def conclude(attempts: Sequence[Attempted], limits: Limits) -> Conclusion:
     however the machine woke threads beside it, or where the last attempt is made and too few count to call it one.
     """
     if _stands(attempts):
-        return Conclusion(len(attempts) - 1, attempts[-1].measurement, attempts[-1].judgement)
+        last = attempts[-1]
+        return Conclusion(len(attempts) - 1, last.measurement, last.baseline, last.judgement)
     accepted = attempts[-1].baseline
     usual = accepted.throughput.handoff_seconds if accepted is not None and accepted.throughput else None
     if all(_is_slower(attempt) for attempt in attempts):
-        usual = None
+        return _conclude(attempts, limits, None, is_beyond_handoff=True)
     conclusion = _conclude(attempts, limits, usual)
     is_last = len(attempts) == MOST_ATTEMPTS
     if is_last and any(check.verdict is Verdict.REGRESSED for check in _open_checks(conclusion, len(attempts))):
@@ -159,9 +162,15 @@ def is_noisy_alarm(
     return judgement.verdict in _ALARMS and noisy
 
 
-def _conclude(attempts: Sequence[Attempted], limits: Limits, usual_handoff: float | None) -> Conclusion:
+def _conclude(
+    attempts: Sequence[Attempted], limits: Limits, usual_handoff: float | None, *, is_beyond_handoff: bool = False
+) -> Conclusion:
     place, measurement = taken_together([attempt.measurement for attempt in attempts], usual_handoff)
-    return Conclusion(place, measurement, judge(measurement, _accepted_together(attempts, place), limits))
+    judged = measurement
+    if is_beyond_handoff and measurement.throughput is not None:
+        judged = replace(measurement, throughput=replace(measurement.throughput, handoff_seconds=None))
+    accepted = _accepted_together(attempts, place)
+    return Conclusion(place, measurement, accepted, judge(judged, accepted, limits))
 
 
 def _open_checks(conclusion: Conclusion, attempts: int) -> list[Check]:
@@ -180,17 +189,19 @@ def _smallest_peak(figures: Iterable[MemoryFigures | None]) -> int:
 
 
 def _accepted_together(attempts: Sequence[Attempted], place: int) -> Baseline | None:
-    """Return the baseline at `place` with the smallest peak and the median loss decrease of all.
+    """Return the baseline at `place` with the smallest peak, the median rate and the median loss decrease of all.
 
     A base that is measured with every attempt varies as the head does; how far its decreases are apart is known then.
     """
     accepted = attempts[place].baseline
-    if accepted is None:
-        return None
+    if accepted is None or all(each.baseline == accepted for each in attempts):
+        return accepted
     every = [each.baseline for each in attempts if each.baseline is not None]
     peak = _smallest_peak(each.memory for each in every)
+    rates = [each.throughput.images_per_second for each in every if each.throughput is not None]
     return replace(
         accepted,
+        throughput=replace(accepted.throughput, images_per_second=median(rates)) if accepted.throughput else None,
         memory=replace(accepted.memory, peak_bytes=peak) if accepted.memory else None,
         loss=_accepted_loss([each.loss for each in every if each.loss is not None]) if accepted.loss else None,
     )

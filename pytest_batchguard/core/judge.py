@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pytest_batchguard.core.checks import against, at_least, at_most
 from pytest_batchguard.core.clock import denies_improvement, faster_yardstick, slower_yardstick
 from pytest_batchguard.core.explain import explain_changes, explain_slowdown
-from pytest_batchguard.core.figures import INPUT_BOUND, ThroughputFigures
+from pytest_batchguard.core.figures import INPUT_BOUND, LossFigures, ThroughputFigures
 from pytest_batchguard.core.learning import check_decrease, check_learning, is_finite, leaves_learning_open
 from pytest_batchguard.core.model import Baseline, Check, Failure, Judgement, Limits, Measurement, Verdict
 from pytest_batchguard.core.noise import (
@@ -72,10 +72,10 @@ def _absolute_checks(measurement: Measurement, baseline: Baseline | None, limits
     memory, throughput, loss = measurement.memory, measurement.throughput, measurement.loss
     if memory and limits.memory_budget is not None:
         yield at_most("budget", memory.peak_bytes, limits.memory_budget, Verdict.DOES_NOT_FIT)
-    accepted = baseline.loss if baseline else None
+    accepted = _comparable_loss(measurement, baseline)
     if loss:
         yield from check_learning(loss, accepted, limits)
-    elif throughput and (accepted or limits.min_loss_decrease > 0):
+    elif throughput and ((baseline and baseline.loss) or limits.min_loss_decrease > 0):
         yield at_least("finite_loss", 0, 1, Verdict.UNHEALTHY)
     if memory and limits.max_memory is not None:
         yield at_most("max_memory", memory.peak_bytes, limits.max_memory, Verdict.REGRESSED)
@@ -97,8 +97,17 @@ def _baseline_checks(measurement: Measurement, baseline: Baseline | None, limits
     if measured and accepted and measured.yardstick == accepted.yardstick:
         unconfirmed = bool(faster_yardstick(measurement, baseline, limits))
         yield _pace_check(measured, accepted, limits, unconfirmed=unconfirmed)
-    if measurement.loss and baseline.loss and is_finite(measurement.loss) and is_finite(baseline.loss):
-        yield check_decrease(measurement.loss, baseline.loss, limits)
+    accepted_loss = _comparable_loss(measurement, baseline)
+    if measurement.loss and accepted_loss and is_finite(measurement.loss) and is_finite(accepted_loss):
+        yield check_decrease(measurement.loss, accepted_loss, limits)
+
+
+def _comparable_loss(measurement: Measurement, baseline: Baseline | None) -> LossFigures | None:
+    """Return the baseline's loss, unless it is known to be of another number of steps at a time than the measured."""
+    if baseline is None:
+        return None
+    then, now = baseline.model.steps_per_execution, measurement.model.steps_per_execution
+    return None if then and now and then != now else baseline.loss
 
 
 def _pace_check(
@@ -213,7 +222,7 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
     if measurement.retraces:
         yield f"the training function was traced again {measurement.retraces} times in steady state"
     loss = measurement.loss
-    if loss and leaves_learning_open(loss, baseline.loss if baseline else None, limits):
+    if loss and leaves_learning_open(loss, _comparable_loss(measurement, baseline), limits):
         yield (
             f"the loss decrease of {format_percent(loss.decrease)} is less than its noise from batch to batch, "
             f"±{format_percent(loss_reach(loss))}: whether it learns was not told; raise `steps`"
@@ -240,6 +249,11 @@ def _notes(measurement: Measurement, baseline: Baseline | None, limits: Limits) 
 
 def _not_compared(measurement: Measurement, baseline: Baseline) -> Iterator[str]:
     """Yield what was measured and has no baseline though the case has one."""
+    if measurement.loss and baseline.loss and not _comparable_loss(measurement, baseline):
+        yield (
+            f"loss decrease was not compared: the baseline's is of {baseline.model.steps_per_execution} steps at a "
+            f"time, this one's of {measurement.model.steps_per_execution} (steps_per_execution); {_RECORD_AGAIN}"
+        )
     pairs = {
         "peak memory": (measurement.memory, baseline.memory),
         "throughput": (measurement.throughput, baseline.throughput),

@@ -63,9 +63,7 @@ def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limi
 
 def check_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> Check:
     """Hold the decrease of a finite loss against the baseline's, over as many steps as both took."""
-    common = min(len(loss.curve), len(accepted.curve))
-    if common >= _FEWEST_LOSSES:
-        loss, accepted = _over(loss, common), _over(accepted, common)
+    loss, accepted = _over(loss, len(accepted.curve)), _over(accepted, len(loss.curve))
     decrease = round_significant(accepted.decrease)
     allowed = _tolerated_decrease(loss, accepted, limits)
     measured = round_significant(loss.decrease)  # as a stored baseline's is
@@ -86,8 +84,10 @@ def leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits
     """
     if limits.min_loss_decrease or not is_finite(loss):
         return False
-    if accepted is not None and accepted.decrease > _tolerated_decrease(loss, accepted, limits):
-        return False
+    if accepted is not None:
+        mine, theirs = _over(loss, len(accepted.curve)), _over(accepted, len(loss.curve))
+        if theirs.decrease > _tolerated_decrease(mine, theirs, limits):
+            return False
     return abs(loss.decrease) < -_least_decrease(loss, accepted, limits)
 
 
@@ -101,8 +101,8 @@ def _rise_by_chance(later: Sequence[float]) -> float:
 
 
 def _over(loss: LossFigures, steps: int) -> LossFigures:
-    """Return the figures of the first steps alone."""
-    if len(loss.curve) == steps:
+    """Return the figures of the first steps alone; of all where there are no more, or these are too few to tell."""
+    if not _FEWEST_LOSSES <= steps < len(loss.curve):
         return loss
     return replace(loss_figures(loss.curve[:steps]), spread=loss.spread)
 
@@ -110,8 +110,11 @@ def _over(loss: LossFigures, steps: int) -> LossFigures:
 def _least_decrease(loss: LossFigures, accepted: LossFigures | None, limits: Limits) -> float:
     """Return by how much a loss must fall: at all, unless more is asked for, or less than its own noise would hide it.
 
-    Where the baseline's fell beyond doubt, and by more than its processes were apart, it must fall at all.
+    Where the baseline's fell beyond doubt over no more steps, and by more than its processes were apart, it must fall
+    at all.
     """
+    if accepted is not None:
+        accepted = _over(accepted, len(loss.curve))
     is_told = accepted is not None and clearly_falls(accepted) and accepted.decrease > (accepted.spread or 0.0)
     return limits.min_loss_decrease if limits.min_loss_decrease or is_told else -loss_reach(loss) or 0.0
 

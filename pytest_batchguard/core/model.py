@@ -91,7 +91,11 @@ class Device:
 
 @dataclass(frozen=True)
 class ModelFingerprint:
-    """What was trained, as far as it decides memory, speed and learning."""
+    """What was trained, as far as it decides memory, speed and learning.
+
+    Attributes:
+        steps_per_execution: Keras's: steps in one go, of which the loss is one mean.
+    """
 
     parameters: int | None = None
     trainable: int | None = None
@@ -100,6 +104,7 @@ class ModelFingerprint:
     learning_rate: float | None = None
     jit_compile: bool | None = None
     batch_shapes: tuple[str, ...] = ()
+    steps_per_execution: int | None = None
 
 
 @dataclass(frozen=True)

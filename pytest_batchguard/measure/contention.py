@@ -40,20 +40,28 @@ class CpuTimes:
 
 @dataclass
 class CpuClock:
-    """Reads the system's times; descendants are looked for anew where one has gone, since looking takes long."""
+    """Reads the times of the cores that this process may run on.
 
-    _cores: int = 0
+    Descendants are looked for anew where one has gone, and where there is a child after there was none, since looking
+    takes long.
+    """
+
+    _cores: tuple[int, ...] | None = None
     _descendants: list[Any] = field(default_factory=list)
 
     def read(self) -> CpuTimes:
         """Return the times so far."""
         import psutil
 
-        if not self._cores:
-            self._cores = psutil.cpu_count() or 1
+        if self._cores is None:
+            self._cores = _bound_to()
             self._look_for_descendants()
         # The system counts in ticks of 10 ms; where there is a finer clock, it is the one read.
-        times = psutil.cpu_times()
+        if self._cores:
+            every = psutil.cpu_times(percpu=True)
+            mine = [every[core] for core in self._cores]
+        else:
+            mine = [psutil.cpu_times()]
         ended = os.times()
         own = time.process_time() + ended.children_user + ended.children_system
         try:
@@ -63,13 +71,15 @@ class CpuClock:
             with contextlib.suppress(psutil.NoSuchProcess):
                 own += self._spent_by_descendants()
         return CpuTimes(
-            total=time.perf_counter() * self._cores,
-            idle=times.idle + getattr(times, "iowait", 0.0),
-            stolen=getattr(times, "steal", 0.0),
+            total=time.perf_counter() * (len(self._cores) or psutil.cpu_count() or 1),
+            idle=math.fsum(core.idle + getattr(core, "iowait", 0.0) for core in mine),
+            stolen=math.fsum(getattr(core, "steal", 0.0) for core in mine),
             own=own,
         )
 
     def _spent_by_descendants(self) -> float:
+        if not self._descendants and _has_child():
+            self._look_for_descendants()
         spent = (descendant.cpu_times() for descendant in self._descendants)
         return math.fsum(times.user + times.system for times in spent)
 
@@ -77,3 +87,28 @@ class CpuClock:
         import psutil
 
         self._descendants = psutil.Process().children(recursive=True)
+
+
+def _bound_to() -> tuple[int, ...]:
+    """Return the cores that this process is bound to, of all that the system tells of; none where it may run on any.
+
+    Nor are there any where cores that are offline, or a container's own list, leave it open which of them is which.
+    """
+    import psutil
+
+    if not hasattr(os, "sched_getaffinity"):
+        return ()
+    known = psutil.cpu_count() or 0
+    cores = os.sched_getaffinity(0)
+    is_numbered = known == os.sysconf("SC_NPROCESSORS_CONF")
+    return tuple(cores) if is_numbered and len(cores) < known else ()
+
+
+def _has_child() -> bool:
+    if not hasattr(os, "waitid"):
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

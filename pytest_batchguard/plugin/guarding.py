@@ -91,7 +91,7 @@ class CaseGuarding:
             judgement=_with_reason(conclusion.judgement, attempt.base_problem),
             limits=policy.limits,
             measurement=conclusion.measurement,
-            baseline=attempted[conclusion.place].baseline,
+            baseline=conclusion.baseline,
             attempts=tuple(each.judgement for each in attempted),
             output=attempt.output,
         )

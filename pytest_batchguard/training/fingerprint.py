@@ -9,19 +9,27 @@ import tensorflow as tf
 
 from pytest_batchguard.core.model import ModelFingerprint
 from pytest_batchguard.core.units import round_significant
+from pytest_batchguard.training.ending import steps_at_once
 
 
-def of_model(model: Any, batch: Any) -> ModelFingerprint:
-    """Return the fingerprint of a compiled Keras model that has trained on `batch`."""
+def of_model(model: Any, batch: Any, learning_rate: float | None) -> ModelFingerprint:
+    """Return the fingerprint of a compiled Keras model that has trained.
+
+    Args:
+        model: The model.
+        batch: What it has trained on.
+        learning_rate: What it began with; callbacks may have changed it since.
+    """
     optimizer = own_optimizer(model) if _has_updated(model) else None
     return ModelFingerprint(
         parameters=_count(model.weights),
         trainable=_count(model.trainable_weights),
         dtype_policy=model.dtype_policy.name,
         optimizer=type(optimizer).__name__ if optimizer is not None else None,
-        learning_rate=_learning_rate(optimizer),
+        learning_rate=learning_rate if optimizer is not None else None,
         jit_compile=bool(model.jit_compile),
         batch_shapes=batch_shapes(batch),
+        steps_per_execution=steps_at_once(model),
     )
 
 
@@ -71,8 +79,9 @@ def rate_now(optimizer: Any) -> float:
     return float(tf.convert_to_tensor(optimizer.learning_rate))  # Keras 3.3 has no float() of a variable
 
 
-def _learning_rate(optimizer: Any) -> float | None:
+def learning_rate(model: Any) -> float | None:
     """Return the learning rate; `None` where a schedule changes it from step to step, or the optimizer keeps none."""
+    optimizer = own_optimizer(model)
     if callable(getattr(optimizer, "_learning_rate", None)):
         return None
     try:

@@ -27,7 +27,7 @@ from pytest_batchguard.training.activations import activation_bytes
 from pytest_batchguard.training.ending import Callbacks, fit, steps_at_once
 from pytest_batchguard.training.pipeline_pool import KeptByPipeline
 from pytest_batchguard.training.recorder import Recorder
-from pytest_batchguard.training.source import Source, first_batch_again, open_source
+from pytest_batchguard.training.source import Source, check_validation, first_batch_again, open_source
 from pytest_batchguard.training.validation import evaluate
 
 VALIDATION_STEPS = 2
@@ -51,10 +51,12 @@ def train(
         parent: Is told of the progress, and may have the yardstick.
 
     Raises:
-        GuardError: The model is not compiled, or the data has no batch of the declared size.
+        GuardError: The model is not compiled, the data has no batch of the declared size, or what was given for
+            validation is the data's targets.
     """
     __tracebackhide__ = True
     check_model(model)
+    check_validation(data, validation_data)
     at_once = steps_at_once(model)
     plan = _with_updates(plan, model)
     reading = KeptByPipeline(plan)
@@ -64,6 +66,7 @@ def train(
     recorder = Recorder(plan, parent, at_once, reading.bytes_beside(first_batch))
     arguments = _fit_arguments(source, plan)
     steps = _Steps(model, callbacks, arguments, recorder, lacks_validation=validation_data is not None)
+    learning_rate = fingerprint.learning_rate(model)
     recorder.start()
     fit(model, arguments, steps)
     recorder.training_ended(complete=steps.complete)
@@ -72,10 +75,9 @@ def train(
     if validation_data is not None:
         batch_size = plan.case.batch_size
         recorder.validation(lambda ended: evaluate(model, validation_data, batch_size, VALIDATION_STEPS, ended))
-
     measurement = recorder.fill(
         replace(
-            described(model, first_batch, plan),
+            described(model, first_batch, plan, learning_rate),
             retraces=None if model.run_eagerly else steps.retraces(plan.warmup),
             data_images=source.most_images,
             notes=steps.notes(),
@@ -111,12 +113,12 @@ def _is_of_keras_2(model: Any) -> bool:
     return type(model).__module__.startswith("tf_keras")  # also what `tf.keras` is with TF_USE_LEGACY_KERAS=1
 
 
-def described(model: Any, first_batch: Any, plan: Plan) -> Measurement:
-    """Return a measurement that says what is trained and with what, and has no figures."""
+def described(model: Any, first_batch: Any, plan: Plan, learning_rate: float | None = None) -> Measurement:
+    """Return a measurement that says what is trained and with what, and has no figures; see `fingerprint.of_model`."""
     return Measurement(
         batch_size=plan.case.batch_size,
         image_size=plan.case.image_size,
-        model=fingerprint.of_model(model, first_batch),
+        model=fingerprint.of_model(model, first_batch, learning_rate),
         provenance=runtime.provenance(),
         activation_bytes=activation_bytes(model),
     )

@@ -80,12 +80,12 @@ class Recorder:
         """
         self._steps_seen += self._steps_at_once
         self.losses.append(loss)
-        self._show_progress()
         if self._throughput is None:
             float(loss)
             is_enough = self._steps_seen >= self._steps_wanted
         else:
             is_enough = self._throughput.step_ended(lambda: float(loss))
+        self._show_progress()
         if len(self.losses) == 1 and not is_enough:
             self._first_step_ended()
         return is_enough
@@ -264,7 +264,7 @@ class Recorder:
             "step": self._steps_seen,
             "steps": max(self._steps_wanted, self._steps_seen),
         }
-        if self._throughput is not None and self._steps_seen > 1:
+        if self._throughput is not None and math.isfinite(self._throughput.images_per_second):
             message["images_per_second"] = self._throughput.images_per_second
         self._parent.send(message)
 

@@ -27,6 +27,9 @@ class Source(Protocol):
     most_images: int | None
     """At most how many images an epoch has; `None` where it is endless or does not say."""
 
+    count: int | None
+    """Batches that an epoch has, of whatever size; `None` where it is endless or does not say."""
+
     def first_batch(self) -> Any:
         """Return the first batch, full or not; `None` where there is none; the same one at every call."""
 
@@ -63,8 +66,9 @@ def open_source(
         reading: Entered while the first batch is read.
 
     Raises:
-        DataTooSmallError: The data has no batch, or its first one is smaller than `batch_size`.
-        GuardError: Its batches are larger.
+        DataTooSmallError: The data has no batch, or its first one is smaller than `batch_size` and, as far as is known,
+            the only one.
+        GuardError: Its batches are of another size.
     """
     source = _source(data, batch_size, steps_at_once)
     with reading:
@@ -73,11 +77,29 @@ def open_source(
     if found is None:
         raise DataTooSmallError(f"the data has no batch; batches of {batch_size} images are needed", None)
     complaint = f"the data's first batch has {found} images, the case declares {batch_size}"
+    cure = "pass `batchguard.batch_size` to it"
+    if found > batch_size or (found < batch_size and (source.count or 1) > 1):
+        raise GuardError(f"{complaint}: {cure}")
     if found < batch_size:
-        raise DataTooSmallError(f"{complaint}: the data set is smaller than a batch", found)
-    if found > batch_size:
-        raise GuardError(f"{complaint}: pass `batchguard.batch_size` to it")
+        otherwise = "" if source.count == 1 else f"; if it is not, {cure}"
+        raise DataTooSmallError(f"{complaint}: the data set is smaller than a batch{otherwise}", found)
     return source, first
+
+
+def check_validation(data: Any, validation_data: Any) -> None:
+    """Make sure that no targets were given for validation data, as `fit` takes them in second place.
+
+    Raises:
+        GuardError: Both are a single array, and of images that differ in shape.
+    """
+    if not (hasattr(data, "shape") and hasattr(validation_data, "shape")):
+        return
+    of_data, of_validation = tuple(data.shape), tuple(validation_data.shape)
+    if of_data[1:] != of_validation[1:]:
+        raise GuardError(
+            f"the data is one array of shape {of_data}, and the validation data another of shape {of_validation}; "
+            "images and targets go together, as in train(model, (x, y))"
+        )
 
 
 def batches_of(data: Any) -> int | None:
@@ -133,7 +155,7 @@ def _is_list_of_batches(data: Any) -> bool:
 
 
 def _is_arrays(data: Any) -> bool:
-    leaves = tf.nest.flatten(data)
+    leaves = [leaf for leaf in tf.nest.flatten(data) if leaf is not None]  # as of a loader without sample weights
     return bool(leaves) and all(hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in leaves)
 
 
@@ -152,6 +174,7 @@ class _DatasetSource:
         self._first: Any = None
         leaves = tf.nest.flatten(dataset.element_spec)
         batches = int(dataset.cardinality())
+        self.count = batches if batches >= 0 else None
         rest = batch_size - 1 if leaves[0].shape.rank and leaves[0].shape[0] is not None else 0
         self.most_images = batches * batch_size + rest if batches >= 0 else None
         if leaves[0].shape.rank and leaves[0].shape[0] is None:
@@ -200,7 +223,7 @@ class _PyDatasetSource:
     is_single_use = False
 
     def __init__(self, dataset: Any, batch_size: int, steps_at_once: int) -> None:
-        self._count = count = batches_of(dataset)
+        self.count = count = batches_of(dataset)
         self.most_images = None if count is None else count * batch_size
         self._first = dataset[0] if count != 0 else None
         self._full = _FullBatches(dataset, count, batch_size, steps_at_once) if count else dataset
@@ -213,7 +236,7 @@ class _PyDatasetSource:
 
     def batches(self) -> Iterator[Any]:
         for index in itertools.count():
-            yield self._full[index if self._count is None else index % len(self._full)]
+            yield self._full[index if self.count is None else index % len(self._full)]
 
     def fit_batches(self) -> Iterator[Any]:
         from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter  # what `fit` makes of it
@@ -279,6 +302,7 @@ class _IterableSource:
         self._batch_size = batch_size
         self._steps_at_once = steps_at_once
         self.is_single_use = iter(data) is data
+        self.count = batches_of(data)
 
     def first_batch(self) -> Any:
         if not self.is_single_use:

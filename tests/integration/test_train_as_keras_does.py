@@ -49,6 +49,7 @@ def test_many_steps_at_once(batchguard):
     measurement = batchguard.train(model, tiny.photos(batchguard))
     assert len(measurement.loss.curve) == 6
     assert measurement.loss.decrease > 0
+    assert measurement.model.steps_per_execution == 32
 
 class Loader:
     def __init__(self, guard):
@@ -292,6 +293,17 @@ def test_list_of_inputs_and_targets_and_a_learning_rate_schedule(batchguard):
     assert batchguard.train(model, [[x, x], y]).model.learning_rate is None
 
 @guard
+def test_sample_weights_of_none_and_a_learning_rate_that_a_callback_changes(batchguard):
+    model = tiny.network(batchguard, optimizer=keras.optimizers.SGD(0.05))
+
+    class WarmingUp(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            model.optimizer.learning_rate = 0.001 * (batch + 1)
+
+    x, y = tiny.photos(batchguard)
+    assert batchguard.train(model, (x, y, None), callbacks=[WarmingUp()]).model.learning_rate == 0.05
+
+@guard
 def test_list_of_batches(batchguard):
     x, y = tiny.photos(batchguard)
     batchguard.train(tiny.network(batchguard), [(x, y), (x, y), (x[:1], y[:1])])
@@ -354,6 +366,7 @@ def run(project):
         "optimizer_that_makes_no_update",
         "running_mean_by_another_name",
         "list_of_inputs_and_targets_and_a_learning_rate_schedule",
+        "sample_weights_of_none_and_a_learning_rate_that_a_callback_changes",
         "list_of_batches",
         "hand_written_step_on_a_list_of_batches",
     ],

@@ -64,6 +64,21 @@ def test_smaller_data_than_a_batch(batchguard):
     batchguard.train(tiny.network(batchguard), (x[:3], y[:3]))
 
 @guard
+def test_targets_apart(batchguard):
+    x, y = tiny.photos(batchguard)
+    batchguard.train(tiny.network(batchguard), x, y)
+
+@guard
+def test_smaller_batches(batchguard):
+    data = tf.data.Dataset.from_tensor_slices(tiny.photos(batchguard)).batch(2)
+    batchguard.train(tiny.network(batchguard), data)
+
+@guard
+def test_smaller_batches_without_end(batchguard):
+    data = tf.data.Dataset.from_tensor_slices(tiny.photos(batchguard)).batch(2).repeat()
+    batchguard.train(tiny.network(batchguard), data)
+
+@guard
 def test_data_is_a_number(batchguard):
     batchguard.train(tiny.network(batchguard), 3)
 
@@ -140,7 +155,13 @@ BROKEN = [
     ("test_no_batch_in_arrays", "*the data has no batch; batches of 4 images are needed*"),
     ("test_unbatched", "*the data's first batch has 8 images, the case declares 4*"),
     ("test_larger_batches", "*the data's first batch has 8 images, the case declares 4: pass `batchguard.batch_size`*"),
-    ("test_smaller_data_than_a_batch", "*first batch has 3 images, the case declares 4: *smaller than a batch*"),
+    ("test_smaller_data_than_a_batch", "*first batch has 3 images, the case declares 4: *smaller than a batch *"),
+    ("test_targets_apart", "*images and targets go together, as in train(model, (x, y))*"),
+    (
+        "test_smaller_batches",
+        "*the data's first batch has 2 images, the case declares 4: pass `batchguard.batch_size`*",
+    ),
+    ("test_smaller_batches_without_end", "*smaller than a batch; if it is not, pass `batchguard.batch_size` to it*"),
     ("test_data_is_a_number", "*the data is a int; allowed is what `model.fit` takes: *"),
     ("test_generator_is_too_short", "*the data ended after 3 steps, 6 are needed; a generator cannot be repeated*"),
     (

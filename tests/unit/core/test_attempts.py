@@ -20,8 +20,8 @@ ALIKE = replace(EVEN, loss=LossFigures(4.0, 1.0, 0.75, (4.0, 3.0, 2.0, 1.0), spr
 """Knows that the loss is the same in every process."""
 
 
-def paced(pace, low=None, high=None, **parts):
-    return measurement(throughput=throughput(pace, pace_low=low, pace_high=high), **parts)
+def paced(pace, low=None, high=None, images_per_second=800.0, **parts):
+    return measurement(throughput=throughput(pace, images_per_second, pace_low=low, pace_high=high), **parts)
 
 
 def heavy(pace=2.0):
@@ -253,6 +253,15 @@ def test_loss_is_held_against_the_middle_of_a_base_that_varies():
     assert (loss.measured, loss.baseline, loss.verdict) == (0.5, 0.6, Verdict.PASSED)
 
 
+def test_images_per_second_are_shown_beside_the_middle_of_a_base_that_varies():
+    heads = [paced(3.0, images_per_second=each) for each in (100.0, 60.0, 65.0)]
+    bases = [replace(EVEN, throughput=replace(EVEN.throughput, images_per_second=each)) for each in (98.0, 61.0, 64.0)]
+    judged = [Attempted(head, base, judge(head, base, Limits())) for head, base in zip(heads, bases, strict=True)]
+    concluded = several.conclude(judged, Limits())
+    assert concluded.measurement.throughput.images_per_second == 65.0
+    assert concluded.baseline.throughput.images_per_second == 64.0
+
+
 @pytest.mark.parametrize(
     ("bases", "least"),
     [((0.6, 0.6, 0.6), 0.42), ((0.5, 0.6, 0.75), 0.35), ((0.3, 0.6, 0.9), 0.3)],
@@ -356,6 +365,13 @@ def test_slow_pace_has_regressed_where_enough_attempts_were_taken_while_threads_
     assert goes_on(slow, regressed, accepted=USUAL)
     assert goes_on(slow, regressed, regressed, accepted=USUAL)
     assert conclusion(slow, regressed, regressed, regressed, accepted=USUAL).judgement.verdict is Verdict.REGRESSED
+
+
+def test_attempts_that_have_each_regressed_by_themselves_have_regressed_together_however_threads_woke_beside_most():
+    usual, slow = woken(2.36, 1.0), woken(2.9, 1.3)
+    reached = conclusion(usual, slow, slow, accepted=USUAL)
+    assert reached.measurement.throughput.pace < 2.2 * 1.3
+    assert reached.judgement.verdict is Verdict.REGRESSED
 
 
 def test_paces_taken_while_threads_wake_slowly_count_where_each_attempt_has_regressed_by_itself():

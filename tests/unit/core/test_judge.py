@@ -281,6 +281,42 @@ def test_curves_of_other_lengths_are_compared_over_the_steps_that_both_took(mine
     assert check(judgement, "loss_decrease").measured == check(judgement, "loss_decrease").baseline == 0.15
 
 
+def test_longer_baseline_that_fell_beyond_doubt_asks_no_fall_of_as_few_steps_as_leave_it_in_doubt():
+    long = loss_figures([each - 0.05 * step for step, each in enumerate(UNEVEN_CURVE * 3)])
+    short = loss_figures(long.curve[: len(UNEVEN_CURVE)])
+    assert clearly_falls(long)
+    assert not clearly_falls(short)
+    rising = loss_figures([2.31, 2.2, 2.4, 2.25, 2.35, 2.25, 2.4, 2.3])
+
+    judgement = judge(measurement(loss=rising), baseline(loss=long), Limits())
+
+    assert rising.decrease < 0
+    assert judgement.verdict is Verdict.PASSED
+    assert "whether it learns was not told" in judgement.notes[0]
+
+
+@pytest.mark.parametrize(("then", "now"), [(10, 1), (1, 10)])
+def test_losses_of_other_numbers_of_steps_at_a_time_are_not_compared(then, now):
+    """The mean of ten steps falls ten times as far from one to the next."""
+    accepted = baseline(loss=loss((4.0, 3.0, 2.0, 1.0)), model=ModelFingerprint(steps_per_execution=then))
+    measured = measurement(loss=loss((4.0, 3.9, 3.8, 3.7)), model=ModelFingerprint(steps_per_execution=now))
+
+    judgement = judge(measured, accepted, Limits())
+
+    assert judgement.verdict is Verdict.PASSED
+    assert not [check for check in judgement.checks if check.quantity == "loss_decrease"]
+    (note,) = judgement.notes
+    assert note.startswith(
+        f"loss decrease was not compared: the baseline's is of {then} steps at a time, this one's of {now}"
+    )
+    assert judgement.changes == (f"steps_per_execution {then} → {now}",)
+
+
+def test_losses_are_compared_where_the_baseline_does_not_know_its_steps_at_a_time():
+    measured = measurement(loss=loss((4.0, 3.9, 3.8, 3.7)), model=ModelFingerprint(steps_per_execution=10))
+    assert judge(measured, baseline(), Limits()).verdict is Verdict.REGRESSED
+
+
 def test_baseline_that_fell_by_less_than_its_processes_were_apart_does_not_tell_that_it_must_fall():
     apart = baseline(loss=replace(loss((2.0, 1.99, 1.98, 1.97)), spread=0.05))
     assert judge(measurement(loss=loss((2.0, 2.0, 2.01, 2.0))), apart, Limits()).verdict is Verdict.PASSED

@@ -1,8 +1,12 @@
 """Who else used the processor, as shares of all cores' time."""
 
+import os
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from pytest_batchguard.core.figures import Contention
@@ -76,3 +80,44 @@ def test_own_work_is_not_held_against_others():
     assert begin.contention_until(end).share + own == pytest.approx(
         1 - (end.idle - begin.idle) / (end.total - begin.total), abs=0.1
     )
+
+
+def test_only_the_cores_that_the_process_is_bound_to_count(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {1, 2}, raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda _name: 4, raising=False)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
+    cores = [SimpleNamespace(idle=10.0 * number, steal=float(number)) for number in range(4)]
+    monkeypatch.setattr(psutil, "cpu_times", lambda *, percpu: cores if percpu else None)
+    clock = CpuClock()
+    begin, before = clock.read(), time.perf_counter()
+    assert (begin.idle, begin.stolen) == (10.0 + 20.0, 1.0 + 2.0)
+    assert begin.total == pytest.approx(2 * before, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("bound_to", "present"),
+    [({0, 1, 2, 3}, 4), ({1, 2}, 64)],
+    ids=["bound to all", "a container's own list, or cores that are offline"],
+)
+def test_all_cores_count_where_the_own_ones_are_not_known(monkeypatch, bound_to, present):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: bound_to, raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda _name: present, raising=False)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
+    monkeypatch.setattr(psutil, "cpu_times", lambda: SimpleNamespace(idle=70.0, steal=3.0))
+    begin, before = CpuClock().read(), time.perf_counter()
+    assert (begin.idle, begin.stolen) == (70.0, 3.0)
+    assert begin.total == pytest.approx(4 * before, abs=1)
+
+
+def test_work_of_a_descendant_that_came_after_all_were_gone_is_the_own():
+    working = "sum(range(3 * 10**7)); print(flush=True); input()"
+    clock = CpuClock()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as first:
+        clock.read()
+        first.communicate(b"\n")
+    begin = clock.read()
+    with subprocess.Popen([sys.executable, "-c", working], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as second:
+        second.stdout.readline()
+        end = clock.read()
+        second.communicate(b"\n")
+    assert end.own > begin.own + 0.05
