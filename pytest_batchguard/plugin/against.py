@@ -23,7 +23,7 @@ from pytest_batchguard.measure import yardstick
 from pytest_batchguard.plugin.conversation import Attempt
 from pytest_batchguard.plugin.endings import tail
 from pytest_batchguard.plugin.policy import Policy
-from pytest_batchguard.plugin.reports import has_failed, said_by
+from pytest_batchguard.plugin.reports import has_failed, said_by, skip_reason
 from pytest_batchguard.plugin.runner import CaseRunner, remove_temporary_files
 from pytest_batchguard.storage.checkout import Checkout
 from pytest_batchguard.training import oom
@@ -42,12 +42,14 @@ class Against:
         runner: Starts the processes.
         device: What to train on.
         checkout: The base.
+        listing_seconds: Longest time to collect its cases.
     """
 
-    def __init__(self, runner: CaseRunner, device: Device, checkout: Checkout) -> None:
+    def __init__(self, runner: CaseRunner, device: Device, checkout: Checkout, listing_seconds: float) -> None:
         self._runner = runner
         self._device = device
         self._checkout = checkout
+        self._listing_seconds = listing_seconds
         self._cases: set[str] | None = None
         self._apart: set[str] = set()
         self._problem = ""
@@ -149,7 +151,7 @@ class Against:
                 problems.append(last_line(tail(job.output_path)) or "its options or conftest files are not in order")
 
         try:
-            ending = supervise(self._runner.launch(job, plan.kind), policy.timeout_seconds, take)
+            ending = supervise(self._runner.launch(job, plan.kind), self._listing_seconds, take)
         except IsolationError as error:
             problems.append(last_line(str(error)))
         else:
@@ -253,7 +255,10 @@ def _problem(base: Attempt, otherwise: str = _NEVER_TRAINED) -> str:
     failed = next((report for report in base.reports if has_failed(report)), None)
     if failed is not None:
         return _with_needs(said_by(failed))
-    return "" if base.measurement is not None else otherwise
+    if base.measurement is not None:
+        return ""
+    skipped = skip_reason(base.reports)
+    return f"it skipped itself: {skipped.removeprefix('Skipped: ')}" if skipped else otherwise
 
 
 def _with_needs(problem: str) -> str:

@@ -102,6 +102,11 @@ class CaseLister:
         self.started = False
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Keep the session from writing."""
+        _keep_from_writing(config)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int | None:
         """Keep the terminal for the parent, and leave out the files that there are not.
 
@@ -134,6 +139,14 @@ def _unregister(names: Iterable[str], config: pytest.Config) -> None:
             config.pluginmanager.unregister(name=name)
 
 
+def _keep_from_writing(config: pytest.Config) -> None:
+    for name in _WRITES_ELSEWHERE:
+        if getattr(config.option, name, None) is not None:
+            setattr(config.option, name, None)
+    for name, nothing in _INTERFERES.items():
+        setattr(config.option, name, nothing)
+
+
 def _exists(file: str, config: pytest.Config) -> bool:
     return (config.invocation_params.dir / file).exists() or config.option.pyargs
 
@@ -161,13 +174,10 @@ class ChildPlugin:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Narrow the session to the item and keep it from writing."""
         self._config = config
-        option = config.option
-        for name in _WRITES_ELSEWHERE:
-            if getattr(option, name, None) is not None:
-                setattr(option, name, None)
-        for name, nothing in {**_SELECTS_TESTS, **_INTERFERES}.items():
-            setattr(option, name, nothing)
-        option.basetemp = self._assignment.temporary_directory
+        _keep_from_writing(config)
+        for name, nothing in _SELECTS_TESTS.items():
+            setattr(config.option, name, nothing)
+        config.option.basetemp = self._assignment.temporary_directory
         config.args = [self._assignment.target]
         config.stash[ACTIVE] = (self._assignment.plan, self._parent)
 

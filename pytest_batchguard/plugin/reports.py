@@ -117,6 +117,14 @@ def said_by(report: pytest.TestReport) -> str:
     return crash.message.partition("\n")[0] if crash is not None else last_line(str(report.longrepr))
 
 
+def skip_reason(reports: Iterable[pytest.TestReport]) -> str:
+    """Return why the test skipped itself, or an empty text."""
+    report = next((report for report in reports if report.skipped), None)
+    if report is None:
+        return ""
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "skipped")
+
+
 def plain_report(item: pytest.Item) -> pytest.TestReport:
     """Return the report of a guard that there is nothing to say against."""
     return _empty_report(item, "call")

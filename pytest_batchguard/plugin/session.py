@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ from pytest_batchguard.plugin.surroundings import check_surroundings, device_of,
 from pytest_batchguard.report import json_file, terminal
 from pytest_batchguard.storage import baselines
 from pytest_batchguard.storage.checkout import Checkout, check_out
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class GuardSession:
@@ -57,7 +60,7 @@ class GuardSession:
         self._file = baselines.read(path) if is_used else baselines.BaselineFile(path, {})
         self._check_recording()
         if self._writes:
-            baselines.check_writable(directory)
+            baselines.check_writable(path)
         json_name = self._option("batchguard_json")
         self._json_path = config.invocation_params.dir / json_name if json_name else None
         if self._json_path is not None:
@@ -99,7 +102,8 @@ class GuardSession:
         if not in_process.wanted(self._config):
             self._runner = CaseRunner(self._config, self._device, self._progress.show)
             if self._checkout is not None:
-                self._against = Against(self._runner, self._device, self._checkout)
+                seconds = self._option("batchguard_timeout")
+                self._against = Against(self._runner, self._device, self._checkout, seconds)
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember which cases exist, for pruning."""
@@ -225,10 +229,26 @@ class GuardSession:
     def _check_out(self, reference: str) -> Checkout:
         _end_in_order_when_terminated()
         try:
-            return check_out(reference, self._config.rootpath)
+            checkout = check_out(reference, self._config.rootpath)
+            self._check_starting_place(checkout)
         except ConfigurationError as error:
             _end_as_ever_when_terminated()
             raise ConfigurationError(f"{options.source(self._config, 'batchguard_against')}: {error}") from None
+        return checkout
+
+    def _check_starting_place(self, checkout: Checkout) -> None:
+        """Make sure that what the command line names relative to here is found in the checkout too."""
+        here = self._config.invocation_params.dir
+        if here.resolve().is_relative_to(checkout.repository):
+            return
+        files = (Path(argument.partition("::")[0]) for argument in map(str, self._config.invocation_params.args))
+        relative_file = next((file for file in files if not file.is_absolute() and (here / file).exists()), None)
+        if relative_file is not None:
+            checkout.remove()
+            raise ConfigurationError(
+                f"found {relative_file}, named from {here}; allowed: to start pytest in the repository "
+                f"{checkout.repository}, or to name files by absolute paths"
+            )
 
     def _records(self, baseline: Baseline | None) -> bool:
         if self._option("batchguard_update"):
@@ -281,7 +301,8 @@ class GuardSession:
     def _uncompared_lines(self, file: str, width: int) -> list[str]:
         if self._against is None:
             return terminal.without_baseline_lines(self._results, file)
-        gone = [] if self._names_cases else sorted(self._against.cases - self._existing)
+        is_whole = not self._names_cases and not self._config.getoption("lf", False)  # which leaves out whole files
+        gone = sorted(self._against.cases - self._existing) if is_whole else []
         return terminal.without_base_lines(self._results, gone, width)
 
     def _summary(self, width: int) -> list[str]:
@@ -297,14 +318,20 @@ class GuardSession:
 
 
 def _end_in_order_when_terminated() -> None:
-    """Let a SIGTERM, as of a CI job that is cancelled, end the run as Ctrl-C would: a worktree is to be removed."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    """Let a SIGTERM, as of a CI job that is cancelled, end the run as Ctrl-C would: a worktree is to be removed.
+
+    So does a SIGHUP, of a terminal that is closed.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _terminate)
 
 
 def _end_as_ever_when_terminated() -> None:
-    if signal.getsignal(signal.SIGTERM) is _terminate:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in _ENDING:
+        if signal.getsignal(number) is _terminate:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _terminate(number: int, _frame: object) -> None:

@@ -14,8 +14,10 @@ def start(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: Says what was found and what is allowed.
     """
-    if config.getoption("collectonly"):
+    if config.getoption("collectonly") or config.getoption("setupplan"):
         return
+    if config.getoption("setuponly"):
+        raise pytest.UsageError("--setup-only runs no test, so there is nothing to guard: leave it out")
     try:
         session = _session(config)
     except BatchguardError as error:

@@ -25,7 +25,8 @@ def check_surroundings(config: pytest.Config) -> None:
             compute with TensorFlow.
         DeviceError: There is no TensorFlow.
     """
-    if config.getoption("dist", "no") != "no" or config.getoption("numprocesses", None):
+    is_distributed = config.getoption("dist", "no") != "no" and config.getoption("tx", None)
+    if is_distributed or config.getoption("numprocesses", None):
         raise ConfigurationError(
             "guards measure one case at a time, and pytest-xdist is asked to run tests side by side: "
             "run them without -n, or with -n 0"

@@ -27,6 +27,7 @@ from pytest_batchguard.plugin.reports import (
     refusal_report,
     reports_of,
     said_by,
+    skip_reason,
     skip_report,
 )
 from pytest_batchguard.plugin.runner import CaseRunner, StartBeside
@@ -189,7 +190,7 @@ class TuneSession:
         beside = yardstick if plan.kind is Pass.THROUGHPUT else None
         used_before = used_bytes(self._device.uuid) if self._device.uuid and plan.kind is Pass.MEMORY else 0
         attempt = self._runner.run_pass(item, plan, timeout_seconds, start_beside=beside)
-        if attempt.measurement is None and (skipped := _skip_reason(attempt.reports)):
+        if attempt.measurement is None and (skipped := skip_reason(attempt.reports)):
             if not self._has_measured:
                 pytest.skip(skipped)
             return Found(problem=f"the guard skipped itself at batch size {plan.case.batch_size}: {skipped}")
@@ -234,11 +235,3 @@ def _declared(item: pytest.Item, image_size: ImageSize) -> tuple[int, ...]:
     assert marker is not None  # noqa: S101 -- only guards are tuned
     cases = GuardOptions.from_marker(marker).declared_cases()
     return tuple(case.batch_size for case in cases if case.image_size == image_size)
-
-
-def _skip_reason(reports: list[pytest.TestReport]) -> str:
-    """Return why the test skipped itself, or an empty text."""
-    report = next((report for report in reports if report.skipped), None)
-    if report is None:
-        return ""
-    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr or "skipped")

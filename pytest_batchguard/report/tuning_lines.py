@@ -18,6 +18,8 @@ from pytest_batchguard.report.layout import columns
 from pytest_batchguard.report.rows import NOTHING, case_names
 
 HEAD = ("guard", "largest", "plateau", "noise scale", "use", "learning rate", "declared")
+_WIDEST_SIZES = 17
+"""Characters that the declared sizes may take, so that a line of the table has 80."""
 
 
 def summary_lines(tunings: Sequence[Tuning], width: int) -> list[str]:
@@ -77,8 +79,14 @@ def _row(title: str, tuning: Tuning) -> tuple[str, ...]:
         noise_text(tuning.noise[-1]) if tuning.noise else NOTHING,
         str(recommended.batch_size) if recommended else NOTHING,
         f"{rate:.3g}" if rate is not None else NOTHING,
-        ", ".join(map(str, tuning.declared)),
+        _sizes(tuning.declared),
     )
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    """Return the sizes, or how many there are of which range, where the table would become too wide."""
+    each = ", ".join(map(str, sizes))
+    return each if len(each) <= _WIDEST_SIZES else f"{min(sizes)} to {max(sizes)}, {len(sizes)} sizes"
 
 
 def _remarks(tuning: Tuning) -> Iterator[str]:

@@ -84,17 +84,24 @@ def read(path: Path) -> BaselineFile:
     return BaselineFile(path, _parse(path, text))
 
 
-def check_writable(directory: Path) -> None:
-    """Make sure, before anything is measured, that the folder can be written to; creates nothing.
+def check_writable(path: Path) -> None:
+    """Make sure, before anything is measured, that the file can be written; creates nothing.
+
+    Args:
+        path: Of the file, which may not be there, nor its folder.
 
     Raises:
         BaselineFileError: It cannot.
     """
+    directory = path.parent
     existing = next(parent for parent in (directory, *directory.parents) if parent.exists())
     if not existing.is_dir():
         raise BaselineFileError(f"{directory}: cannot be written: {existing} is not a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise BaselineFileError(f"{directory}: cannot be written: no permission to write in {existing}")
+    for folder in {existing, path.resolve().parent} if path.exists() else {existing}:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BaselineFileError(f"{directory}: cannot be written: no permission to write in {folder}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise BaselineFileError(f"{path}: cannot be written: no permission to write it")
 
 
 def update(path: Path, device: Device, recorded: Mapping[str, Baseline], dropped: Iterable[str] = ()) -> None:

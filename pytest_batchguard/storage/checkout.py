@@ -80,13 +80,14 @@ def check_out(reference: str, inside: Path) -> Checkout:
 
 
 def _new_folder(repository: Path) -> Path:
+    """Return where to check out: a folder that is not there yet, in a temporary one that is removed with it."""
     temporary = Path(tempfile.gettempdir()).resolve()
     if temporary.is_relative_to(repository):
         raise ConfigurationError(
             f"found {temporary} for temporary files, allowed: a folder outside of the repository {repository}, which "
             "another commit is checked out in; TMPDIR names it"
         )
-    return Path(tempfile.mkdtemp(prefix="batchguard-against-", dir=temporary)) / repository.name
+    return Path(tempfile.mkdtemp(prefix="batchguard-against-", dir=temporary)) / (repository.name or "base")
 
 
 def _is_shallow(repository: Path) -> bool:

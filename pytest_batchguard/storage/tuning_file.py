@@ -17,7 +17,10 @@ from pytest_batchguard.errors import TuningFileError
 from pytest_batchguard.storage.whole_file import locked, refuse_duplicates, replace_file
 
 SCHEMA = 1
-_HEAD = "# Batch sizes found by `pytest --batchguard-tune`, which replaces the entries of what it tunes.\n"
+_HEAD = """\
+# Batch sizes found by `pytest --batchguard-tune`, which replaces the entries of what it tunes.
+# Comments are not kept.
+"""
 _WIDTH = 120
 
 
@@ -62,6 +65,7 @@ def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str, int
 
 
 def _is_writable(path: Path) -> bool:
+    path = path.resolve()  # of a link, what it leads to is replaced
     return os.access(path if path.exists() else path.parent, os.W_OK) and os.access(path.parent, os.W_OK)
 
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.integration.project import INTERRUPTIBLE, environment, text_of, wait_for_writer
+from tests.integration.project import INTERRUPTIBLE, Project, environment, text_of, wait_for_writer
 from tests.repositories import commit_all, git
 
 HEAD = """
@@ -262,7 +262,12 @@ def interrupted(project, sent, fifo):
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, pytest.ExitCode.INTERRUPTED), (signal.SIGTERM, 128 + signal.SIGTERM)]
+    ("sent", "code"),
+    [
+        (signal.SIGINT, pytest.ExitCode.INTERRUPTED),
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGHUP, 128 + signal.SIGHUP),
+    ],
 )
 def test_interrupted_comparison_leaves_no_worktree(new_project, tmp_path, sent, code):
     fifo = tmp_path / "training"
@@ -308,5 +313,15 @@ def test_comparison_that_cannot_be_made_is_refused_before_anything_is_trained(pr
     run = project.run(*arguments)
 
     assert run.exit_code == pytest.ExitCode.USAGE_ERROR
+    assert words in text_of(run.stderr.lines)
+    assert len(git(project.folder, "worktree", "list").splitlines()) == 1
+
+
+def test_file_named_relative_to_a_place_outside_of_the_repository_is_refused(project):
+    outside = project.folder.parent
+    run = Project(outside).run("--batchguard-against", "HEAD", f"{project.folder.name}/test_it.py")
+
+    assert run.exit_code == pytest.ExitCode.USAGE_ERROR
+    words = f"found {project.folder.name}/test_it.py, named from {outside}; allowed: to start pytest in the repository"
     assert words in text_of(run.stderr.lines)
     assert len(git(project.folder, "worktree", "list").splitlines()) == 1

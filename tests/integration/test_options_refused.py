@@ -102,6 +102,12 @@ def test_recording_in_pytests_own_process_is_refused(pytester, flag):
     assert_refused(pytester, [flag, "--pdb"], f"{flag}: baselines want fresh processes; leave --pdb and --trace out")
 
 
+def test_setting_up_without_running_is_refused(pytester):
+    assert_refused(
+        pytester, ["--batchguard", "--setup-only"], "--setup-only runs no test, so there is nothing to guard*"
+    )
+
+
 @pytest.mark.parametrize("flag", KINDS_OF_WRITING)
 def test_folder_of_baselines_below_a_file_is_refused_before_anything_is_trained(pytester, flag):
     pytester.makefile(".txt", notes="a regular file")
@@ -154,6 +160,11 @@ if find_spec("xdist"):
     @pytest.mark.parametrize("arguments", [["-n", "2"], ["-n", "1"], ["--dist", "load", "--tx", "2*popen"]])
     def test_tests_side_by_side_are_refused(pytester, arguments):
         assert_refused(pytester, ["--batchguard", *arguments], "*one case at a time*run them without -n, or with -n 0")
+
+    def test_way_to_distribute_tests_is_no_harm_where_nothing_is_distributed(pytester):
+        pytester.makepyfile(test_it=PLAIN)
+
+        pytester.runpytest("--batchguard", "--dist", "loadfile", *NO_SERVERS).assert_outcomes(passed=1)
 
     def test_tests_side_by_side_are_none_of_our_business_without_guards(pytester):
         pytester.makepyfile(test_it=PLAIN)

@@ -72,6 +72,16 @@ def test_failed_test_is_not_hidden_by_exit_code_5(project):
     assert run.exit_code == pytest.ExitCode.TESTS_FAILED
 
 
+def test_plan_of_the_setup_trains_nothing_and_writes_nothing(project):
+    project.write({"test_it.py": GUARDS})
+
+    run = project.run("--batchguard-update", "--setup-plan")
+
+    assert run.exit_code == pytest.ExitCode.OK
+    run.stdout.fnmatch_lines(["*SETUP*F batchguard*"])
+    assert not project.baselines_path.exists()
+
+
 def test_collecting_only_trains_nothing_and_writes_nothing(project):
     project.write({"test_it.py": GUARDS})
 

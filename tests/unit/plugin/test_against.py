@@ -2,6 +2,7 @@
 
 import math
 import socket
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,14 +11,17 @@ from pytest_batchguard.core.model import Case, Failure, FailureKind, ImageSize, 
 from pytest_batchguard.core.noise import MARGIN, USUAL_NOISE, interval
 from pytest_batchguard.core.plan import Pass
 from pytest_batchguard.isolation import messages
+from pytest_batchguard.isolation.supervise import Ending, EndingKind
 from pytest_batchguard.measure import yardstick
 from pytest_batchguard.measure.device import cpu_device
+from pytest_batchguard.plugin import against as module
 from pytest_batchguard.plugin.against import Against
 from pytest_batchguard.plugin.conversation import Attempt, Conversation
 from pytest_batchguard.plugin.policy import Policy
 from tests.unit.samples import GPU, NODE_ID, measurement, throughput
 
 JOB = SimpleNamespace(payload=SimpleNamespace(temporary_directory="/nowhere/batchguard"))
+MAIN = SimpleNamespace(reference="main", commit="1234567")
 POLICY = Policy(Case(32, ImageSize(180, 180)), Limits(), steps=20, warmup=5, seed=0, timeout_seconds=60.0)
 
 
@@ -67,7 +71,7 @@ def test_interrupt_does_not_wait_for_the_base():
     with ours, theirs:
         base = Base(ours)
         theirs.sendall(messages.encode({"kind": "ready"}) + messages.encode({"kind": "reading"}))
-        against = Against(Runner(base), cpu_device(), SimpleNamespace(reference="main", commit="1234567"))
+        against = Against(Runner(base), cpu_device(), MAIN, 300.0)
         against._cases = {NODE_ID}
 
         with pytest.raises(KeyboardInterrupt):
@@ -129,7 +133,7 @@ class SmallCard:
 
 def compare(card, times=1):
     """Return what came of each of several attempts at one case on a GPU."""
-    against = Against(card, GPU, SimpleNamespace(reference="main", commit="1234567"))
+    against = Against(card, GPU, MAIN, 300.0)
     against._cases = {NODE_ID}
     return [against.measure(SimpleNamespace(nodeid=NODE_ID), POLICY) for _ in range(times)]
 
@@ -164,3 +168,26 @@ def test_head_that_does_not_fit_alone_is_not_run_again():
 
     assert card.told == ["head alone"]
     assert attempt.measurement is FULL
+
+
+def test_base_that_skips_itself_is_told_with_its_reason():
+    class Skipping(SmallCard):
+        def run_pass(self, *_, **__):
+            skipped = pytest.TestReport("", ("", 0, ""), {}, "skipped", ("test_it.py", 3, "Skipped: no photos"), "call")
+            return Attempt([skipped], None)
+
+    against = Against(Skipping(runs_out=None), cpu_device(), MAIN, 300.0)
+    against._cases = {NODE_ID}
+    attempt = against.measure(SimpleNamespace(nodeid=NODE_ID), POLICY)
+    assert attempt.base_problem == "broken base: main: it skipped itself: no photos"
+
+
+def test_cases_of_the_base_are_collected_within_the_time_of_the_run_and_not_of_one_guard(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        module, "supervise", lambda _child, seconds, _take: seen.append(seconds) or Ending(EndingKind.COMPLETE)
+    )
+    monkeypatch.setattr(module, "replace", lambda job, **_: job)
+    card = SmallCard(runs_out=None)
+    Against(card, GPU, MAIN, 300.0).measure(SimpleNamespace(nodeid=NODE_ID), replace(POLICY, timeout_seconds=20.0))
+    assert seen == [300.0]

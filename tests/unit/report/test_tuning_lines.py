@@ -122,3 +122,11 @@ def test_guards_of_one_name_are_told_apart_by_their_files():
         "tests/test_x.py::TestSuite::test_model at 180x180",
         "tests/test_y.py::TestSuite::test_model at 180x180",
     ]
+
+
+def test_line_with_many_declared_sizes_and_a_wide_noise_scale_has_eighty_characters():
+    noise = NoiseScale(1234.0, 1100.0, 1400.0, 20)
+    tuning = replace(TUNING, declared=(8, 16, 32, 64, 128, 256, 512), noise=(noise,))
+    lines = summary_lines([tuning], 80)
+    assert max(map(len, lines)) <= 80
+    assert lines[2].endswith("8 to 512, 7 sizes")

@@ -236,21 +236,33 @@ def test_file_with_dos_line_ends_names_the_same_lines(path):
 
 
 def test_folder_that_can_be_written_to_passes_the_check(tmp_path):
-    baselines.check_writable(tmp_path)
+    baselines.check_writable(tmp_path / "device.yaml")
 
 
 def test_checking_a_folder_that_is_not_there_creates_nothing(tmp_path):
-    baselines.check_writable(tmp_path / "new" / "folder")
+    baselines.check_writable(tmp_path / "new" / "folder" / "device.yaml")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_file_in_the_place_of_the_folder_fails_the_check(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BaselineFileError, match=r"new: cannot be written: .*file is not a folder"):
-        baselines.check_writable(tmp_path / "file" / "new")
+        baselines.check_writable(tmp_path / "file" / "new" / "device.yaml")
 
 
 def test_folder_without_permission_fails_the_check(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
     with pytest.raises(BaselineFileError, match="no permission to write in"):
-        baselines.check_writable(tmp_path / "new")
+        baselines.check_writable(tmp_path / "new" / "device.yaml")
+
+
+@pytest.mark.parametrize("forbidden", ["elsewhere", "elsewhere/device.yaml"])
+def test_what_a_link_leads_to_without_permission_fails_the_check(tmp_path, monkeypatch, forbidden):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "device.yaml").write_text("")
+    (tmp_path / "kept").mkdir()
+    path = tmp_path / "kept" / "device.yaml"
+    path.symlink_to(tmp_path / "elsewhere" / "device.yaml")
+    monkeypatch.setattr(os, "access", lambda asked, _mode: asked.resolve() != tmp_path / forbidden)
+    with pytest.raises(BaselineFileError, match="cannot be written: no permission to write"):
+        baselines.check_writable(path)
