@@ -13,8 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MEMORY_PASS_SERVER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "0"}
-"""What the memory pass needs in the environment before TensorFlow is imported."""
+MEMORY_PASS_SERVER_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "0", "MALLOC_MMAP_THRESHOLD_": str(2**16)}
+"""What the memory pass needs in the environment when its interpreter starts.
+
+TensorFlow copies a NumPy array into its pool, unless the array happens to begin at a multiple of 64 bytes: then it uses
+it where it lies. glibc makes a block from the threshold on a mapping of its own, which begins 16 bytes behind a page's
+start, unless it has a free one, as it may have for the smallest. So data in arrays is in the peak every time, as it is
+on a GPU.
+"""
 
 MEMORY_PASS_STEPS = 6
 """Training steps of a memory pass: optimizer slots exist after the first, the peak is reached by the third."""

@@ -1,3 +1,8 @@
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 
 from pytest_batchguard.measure.memory import (
@@ -23,7 +28,7 @@ def test_limit_is_rounded_down_but_never_to_nothing_which_would_lift_it(limit, t
 
 
 def test_memory_pass_goes_without_onednn():
-    assert MEMORY_PASS_SERVER_ENVIRONMENT == {"TF_ENABLE_ONEDNN_OPTS": "0"}
+    assert MEMORY_PASS_SERVER_ENVIRONMENT["TF_ENABLE_ONEDNN_OPTS"] == "0"
 
 
 def test_what_lies_in_the_pool_beside_the_training_does_not_count():
@@ -63,3 +68,20 @@ def test_meter_forgets_the_peak_at_its_start_and_reads_it_at_its_stop():
     meter.start()
     assert meter.stop() == 42
     assert calls == ["reset", "read"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library's own way to allocate")
+def test_no_array_happens_to_lie_where_tensorflow_would_use_it_in_place_of_a_copy():
+    allocating = (
+        "import numpy as np; "
+        "kept = [np.ones(2**16 + 7 * n, 'float32') for n in range(200) if np.ones(2**18 + n).any()]; "
+        "print(sorted({each.ctypes.data % 64 for each in kept}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", allocating],
+        env={**os.environ, **MEMORY_PASS_SERVER_ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[16]\n"
