@@ -6,8 +6,7 @@ import contextlib
 import math
 import os
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from pytest_batchguard.core.figures import Contention
 
@@ -40,14 +39,9 @@ class CpuTimes:
 
 @dataclass
 class CpuClock:
-    """Reads the times of the cores that this process may run on.
-
-    Descendants are looked for anew where one has gone, and where there is a child after there was none, since looking
-    takes long.
-    """
+    """Reads the times of the cores that this process may run on."""
 
     _cores: tuple[int, ...] | None = None
-    _descendants: list[Any] = field(default_factory=list)
 
     def read(self) -> CpuTimes:
         """Return the times so far."""
@@ -55,7 +49,6 @@ class CpuClock:
 
         if self._cores is None:
             self._cores = _bound_to()
-            self._look_for_descendants()
         # The system counts in ticks of 10 ms; where there is a finer clock, it is the one read.
         if self._cores:
             every = psutil.cpu_times(percpu=True)
@@ -63,13 +56,7 @@ class CpuClock:
         else:
             mine = [psutil.cpu_times()]
         ended = os.times()
-        own = time.process_time() + ended.children_user + ended.children_system
-        try:
-            own += self._spent_by_descendants()
-        except psutil.NoSuchProcess:
-            self._look_for_descendants()
-            with contextlib.suppress(psutil.NoSuchProcess):
-                own += self._spent_by_descendants()
+        own = time.process_time() + ended.children_user + ended.children_system + _spent_by_descendants()
         return CpuTimes(
             total=time.perf_counter() * (len(self._cores) or psutil.cpu_count() or 1),
             idle=math.fsum(core.idle + getattr(core, "iowait", 0.0) for core in mine),
@@ -77,16 +64,19 @@ class CpuClock:
             own=own,
         )
 
-    def _spent_by_descendants(self) -> float:
-        if not self._descendants and _has_child():
-            self._look_for_descendants()
-        spent = (descendant.cpu_times() for descendant in self._descendants)
-        return math.fsum(times.user + times.system for times in spent)
 
-    def _look_for_descendants(self) -> None:
-        import psutil
+def _spent_by_descendants() -> float:
+    """Return the seconds of the descendants that live; workers come and go, so they are looked for every time."""
+    import psutil
 
-        self._descendants = psutil.Process().children(recursive=True)
+    if not _has_child():  # looking takes long
+        return 0.0
+    spent = 0.0
+    for descendant in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            times = descendant.cpu_times()
+            spent += times.user + times.system
+    return spent
 
 
 def _bound_to() -> tuple[int, ...]:

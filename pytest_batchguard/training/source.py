@@ -7,6 +7,7 @@ that every step trains `batch_size` images. Data shorter than the steps is repea
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -140,7 +141,8 @@ def _source(data: Any, batch_size: int, steps_at_once: int) -> Source:
         return _IterableSource(data, batch_size, steps_at_once)
     if _is_arrays(data):
         source = _DatasetSource(_array_dataset(data, batch_size), batch_size)
-        source.most_images = int(tf.nest.flatten(data)[0].shape[0])
+        images = int(tf.nest.flatten(data)[0].shape[0])
+        source.most_images, source.count = images, math.ceil(images / batch_size)
         return source
     if hasattr(data, "__iter__"):
         return _IterableSource(data, batch_size, steps_at_once)

@@ -61,6 +61,7 @@ INI = {
 INTERRUPTIBLE = """
 import signal, sys, pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by whatever was started in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored by whatever was started with nohup
 sys.exit(pytest.main())
 """
 """pytest in a process that can be interrupted, wherever it was started from."""
