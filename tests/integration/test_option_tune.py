@@ -64,7 +64,7 @@ def test_other():
     raise AssertionError("no guard, so nothing to tune")
 """
 BUDGET = "--batchguard-memory-budget=16MB"
-TUNE = ("--batchguard-tune", BUDGET, "--batchguard-tune-multiple=8", "--batchguard-tune-time-limit=2")
+TUNE = ("--batchguard-tune", BUDGET, "--batchguard-tune-multiple=8", "--batchguard-tune-time-limit=10")
 
 
 @pytest.fixture(scope="module")
