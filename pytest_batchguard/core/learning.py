@@ -63,7 +63,7 @@ def check_learning(loss: LossFigures, accepted: LossFigures | None, limits: Limi
 
 def check_decrease(loss: LossFigures, accepted: LossFigures, limits: Limits) -> Check:
     """Hold the decrease of a finite loss against the baseline's, over as many steps as both took."""
-    loss, accepted = _over(loss, len(accepted.curve)), _over(accepted, len(loss.curve))
+    loss, accepted = _over_common_steps(loss, accepted)
     decrease = round_significant(accepted.decrease)
     allowed = _tolerated_decrease(loss, accepted, limits)
     measured = round_significant(loss.decrease)  # as a stored baseline's is
@@ -85,7 +85,7 @@ def leaves_learning_open(loss: LossFigures, accepted: LossFigures | None, limits
     if limits.min_loss_decrease or not is_finite(loss):
         return False
     if accepted is not None:
-        mine, theirs = _over(loss, len(accepted.curve)), _over(accepted, len(loss.curve))
+        mine, theirs = _over_common_steps(loss, accepted)
         if theirs.decrease > _tolerated_decrease(mine, theirs, limits):
             return False
     return abs(loss.decrease) < -_least_decrease(loss, accepted, limits)
@@ -98,6 +98,10 @@ def _rise_by_chance(later: Sequence[float]) -> float:
     """
     logarithms = [math.log(abs(each)) for each in later if each]
     return math.expm1(min(_MARGIN_OF_ONE_BATCH * scatter(logarithms), math.log(_EXPLODED)))
+
+
+def _over_common_steps(loss: LossFigures, accepted: LossFigures) -> tuple[LossFigures, LossFigures]:
+    return _over(loss, len(accepted.curve)), _over(accepted, len(loss.curve))
 
 
 def _over(loss: LossFigures, steps: int) -> LossFigures:

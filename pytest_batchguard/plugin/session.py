@@ -27,7 +27,7 @@ from pytest_batchguard.plugin.runner import CaseRunner, replay_warnings
 from pytest_batchguard.plugin.surroundings import check_surroundings, device_of, relative
 from pytest_batchguard.report import json_file, terminal
 from pytest_batchguard.storage import baselines
-from pytest_batchguard.storage.checkout import Checkout, check_out
+from pytest_batchguard.storage.checkout import Checkout, check_out, repository_of
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -229,25 +229,23 @@ class GuardSession:
     def _check_out(self, reference: str) -> Checkout:
         _end_in_order_when_terminated()
         try:
-            checkout = check_out(reference, self._config.rootpath)
-            self._check_starting_place(checkout)
+            self._check_starting_place()
+            return check_out(reference, self._config.rootpath)
         except ConfigurationError as error:
             _end_as_ever_when_terminated()
             raise ConfigurationError(f"{options.source(self._config, 'batchguard_against')}: {error}") from None
-        return checkout
 
-    def _check_starting_place(self, checkout: Checkout) -> None:
+    def _check_starting_place(self) -> None:
         """Make sure that what the command line names relative to here is found in the checkout too."""
-        here = self._config.invocation_params.dir
-        if here.resolve().is_relative_to(checkout.repository):
+        here, repository = self._config.invocation_params.dir, repository_of(self._config.rootpath)
+        if here.resolve().is_relative_to(repository):
             return
         files = (Path(argument.partition("::")[0]) for argument in map(str, self._config.invocation_params.args))
         relative_file = next((file for file in files if not file.is_absolute() and (here / file).exists()), None)
         if relative_file is not None:
-            checkout.remove()
             raise ConfigurationError(
                 f"found {relative_file}, named from {here}; allowed: to start pytest in the repository "
-                f"{checkout.repository}, or to name files by absolute paths"
+                f"{repository}, or to name files by absolute paths"
             )
 
     def _records(self, baseline: Baseline | None) -> bool:

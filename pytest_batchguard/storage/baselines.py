@@ -20,7 +20,7 @@ from pytest_batchguard.core.model import Baseline, Device
 from pytest_batchguard.core.plain import PlainDataError, from_plain, to_plain
 from pytest_batchguard.core.units import round_figures
 from pytest_batchguard.errors import BaselineFileError
-from pytest_batchguard.storage.whole_file import locked, refuse_duplicates, replace_file
+from pytest_batchguard.storage.whole_file import locked, may_replace, refuse_duplicates, replace_file
 
 _T = TypeVar("_T")
 
@@ -97,11 +97,10 @@ def check_writable(path: Path) -> None:
     existing = next(parent for parent in (directory, *directory.parents) if parent.exists())
     if not existing.is_dir():
         raise BaselineFileError(f"{directory}: cannot be written: {existing} is not a folder")
-    for folder in {existing, path.resolve().parent} if path.exists() else {existing}:
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise BaselineFileError(f"{directory}: cannot be written: no permission to write in {folder}")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise BaselineFileError(f"{path}: cannot be written: no permission to write it")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise BaselineFileError(f"{directory}: cannot be written: no permission to write in {existing}")
+    if path.exists() and not may_replace(path):
+        raise BaselineFileError(f"{path}: cannot be written: no permission to write it, or beside it")
 
 
 def update(path: Path, device: Device, recorded: Mapping[str, Baseline], dropped: Iterable[str] = ()) -> None:

@@ -52,6 +52,15 @@ class Checkout:
         _remove(self.repository, self.folder)
 
 
+def repository_of(inside: Path) -> Path:
+    """Return the top of the repository that a folder is in.
+
+    Raises:
+        ConfigurationError: There is no git, or no repository.
+    """
+    return Path(_git(inside, "rev-parse", "--show-toplevel")).resolve()
+
+
 def check_out(reference: str, inside: Path) -> Checkout:
     """Check a commit out into a temporary git worktree; the project's own tree and index stay as they are.
 
@@ -62,7 +71,7 @@ def check_out(reference: str, inside: Path) -> Checkout:
     Raises:
         ConfigurationError: There is no git, no repository, no such commit or no place beside the repository.
     """
-    repository = Path(_git(inside, "rev-parse", "--show-toplevel")).resolve()
+    repository = repository_of(inside)
     # `--end-of-options`, so that no reference is taken for an option.
     try:
         commit = _git(repository, "rev-parse", "--verify", "--end-of-options", f"{reference}^{{commit}}")

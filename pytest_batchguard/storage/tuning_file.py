@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from pytest_batchguard.core.plain import to_plain
 from pytest_batchguard.core.tuning import NoiseScale, SpeedPoint, Trial, Tuning
 from pytest_batchguard.core.units import round_figures
 from pytest_batchguard.errors import TuningFileError
-from pytest_batchguard.storage.whole_file import locked, refuse_duplicates, replace_file
+from pytest_batchguard.storage.whole_file import locked, may_replace, refuse_duplicates, replace_file
 
 SCHEMA = 1
 _HEAD = """\
@@ -31,7 +30,7 @@ def check(path: Path) -> None:
         TuningFileError: What is there is not a tuning file of this version, or nothing can be written there.
     """
     _read(path)
-    if not _is_writable(path):
+    if not may_replace(path):
         raise TuningFileError(f"{path}: cannot be written: no permission")
 
 
@@ -62,11 +61,6 @@ def update(path: Path, device: Device, tunings: Sequence[Tuning], date: str, int
             replace_file(path, _HEAD + text)
     except OSError as error:
         raise TuningFileError(f"{path}: cannot be written: {error}") from error
-
-
-def _is_writable(path: Path) -> bool:
-    path = path.resolve()  # of a link, what it leads to is replaced
-    return os.access(path if path.exists() else path.parent, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _read(path: Path) -> dict[str, Any]:

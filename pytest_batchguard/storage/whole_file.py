@@ -42,6 +42,12 @@ def refuse_duplicates(path: Path, node: Any, error: type[Exception]) -> None:
         refuse_duplicates(path, value, error)
 
 
+def may_replace(path: Path) -> bool:
+    """Return whether `replace_file` has the permissions it needs, for a file that is there or a new one."""
+    path = path.resolve()
+    return os.access(path.parent, os.W_OK | os.X_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a temporary file beside `path`, sync it and rename it; the mode of the file stays, and so does a link.
 

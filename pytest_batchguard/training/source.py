@@ -178,7 +178,7 @@ class _DatasetSource:
         batches = int(dataset.cardinality())
         self.count = batches if batches >= 0 else None
         rest = batch_size - 1 if leaves[0].shape.rank and leaves[0].shape[0] is not None else 0
-        self.most_images = batches * batch_size + rest if batches >= 0 else None
+        self.most_images = None if self.count is None else self.count * batch_size + rest
         if leaves[0].shape.rank and leaves[0].shape[0] is None:
             dataset = dataset.filter(lambda *parts: _length(tf.nest.flatten(parts)[0]) == batch_size)
         self._full = dataset.repeat()

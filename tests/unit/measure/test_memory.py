@@ -27,8 +27,8 @@ def test_limit_is_rounded_down_but_never_to_nothing_which_would_lift_it(limit, t
     assert cpu_allocator_environment(limit)["TF_CPU_BFC_MEM_LIMIT_IN_MB"] == text
 
 
-def test_memory_pass_goes_without_onednn():
-    assert MEMORY_PASS_SERVER_ENVIRONMENT["TF_ENABLE_ONEDNN_OPTS"] == "0"
+def test_memory_pass_goes_without_onednn_and_with_mappings_for_arrays():
+    assert MEMORY_PASS_SERVER_ENVIRONMENT == {"TF_ENABLE_ONEDNN_OPTS": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
 def test_what_lies_in_the_pool_beside_the_training_does_not_count():
